@@ -1,0 +1,48 @@
+# `make` alone lists the commands.
+PYTHON ?= python3
+BIN := .venv/bin
+STARTED := $(shell date +%s)
+TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce test check lab notebooks format clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+reproduce: .venv/installed  ## run the paper's experiment: runs/reproduce/report.html
+	$(BIN)/stylelab reproduce
+	@$(TOOK)
+
+test: .venv/installed-test check  ## check and test everything
+	$(BIN)/python -m pytest
+	@$(TOOK)
+
+check: .venv/installed-test  ## format, lint and types, without changing a file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/installed-test  ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lab: .venv/installed  ## open the notebooks in JupyterLab
+	$(BIN)/stylelab lab
+
+notebooks: .venv/installed-test  ## execute all notebooks and write them back
+	$(BIN)/python notebooks/execute.py
+	@$(TOOK)
+
+clean:  ## remove what the other commands made
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed-test: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch .venv/installed $@

@@ -1,0 +1,29 @@
+"""Execute notebooks from a clean kernel and write them back without what varies."""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from tqdm import tqdm
+
+HERE = Path(__file__).parent
+
+
+def execute(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": HERE}}).execute()
+    notebook.metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python"},
+    }
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+        cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    paths = [Path(name) for name in sys.argv[1:]] or sorted(HERE.rglob("*.ipynb"))
+    for path in tqdm(paths, unit="notebook"):
+        execute(path)

@@ -1,0 +1,172 @@
+"""The command ``stylelab``, whose options are the fields of `Config`.
+
+Other files are imported where they are used, so that ``--help`` does not wait for torch.
+"""
+
+import argparse
+import contextlib
+import functools
+import io
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from stylelab.config import PRESETS, Config
+from stylelab.errors import InputError, unknown
+
+ABOUT = "Neural style transfer experiments: give a photograph the style of a painting."
+
+
+def transfer(
+    content: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CONTENT")],
+    style: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="STYLE")],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    config: tyro.conf.OmitArgPrefixes[Config],
+    preset: Literal[tuple(PRESETS)] = "paper",  # type: ignore[valid-type]
+) -> None:
+    """Give a photograph the style of a painting.
+
+    Args:
+        content: The photograph: a path or the name of a sample.
+        style: The painting: a path or the name of a sample.
+        out: A folder for the run, or an image file (.png, .jpg, .webp) for the picture alone.
+        config: The settings; their defaults are the preset's.
+        preset: Where the settings start from; options change them.
+    """
+    from stylelab.images import SUFFIXES, check_writable, save_image
+    from stylelab.training import stylize
+
+    picture_only = out.suffix.lower() in SUFFIXES
+    if out.suffix and not picture_only and not out.is_dir():
+        raise InputError(unknown("image format", out.suffix, SUFFIXES) + "; or name a folder")
+    check_writable(out)
+    result = stylize(_find(content), _find(style), config, None if picture_only else out)
+    if picture_only:
+        save_image(result.image, out, {"config": config.to_dict()})
+    done = f"{out}: {len(result.history)} steps"
+    if result.interrupted:
+        again = "" if picture_only else "; the same command goes on from there"
+        print(f"interrupted: {done}{again}", file=sys.stderr)
+        raise SystemExit(130)
+    print(f"{done} in {result.history['seconds'].iloc[-1]:.0f} s")
+
+
+def reproduce(out: Path = Path("runs/reproduce")) -> None:
+    """Run the paper's experiment at both sizes, with figures and a report.
+
+    Args:
+        out: The folder for the runs, the figures and report.html.
+    """
+    from stylelab.reproduce import detail_ratio
+    from stylelab.reproduce import reproduce as run
+
+    started = time.perf_counter()
+    small, large = run(out)
+    print(f"figure: {out / 'figure.png'}\nreport: {out / 'report.html'}")
+    print(f"fine detail, large against small enlarged: {detail_ratio(small, large):.1f} times")
+    print(f"took {time.perf_counter() - started:.0f} s")
+
+
+def samples() -> None:
+    """List the sample images and their credits."""
+    from stylelab.images import samples as table
+
+    print(table()[["role", "title", "author", "year", "licence", "width", "height"]].to_string())
+
+
+def info() -> None:
+    """Show versions, device, precision, the weights that are found, and memory."""
+    import platform
+    from importlib.metadata import version
+
+    import psutil
+    import torch
+
+    from stylelab.device import pick_device, pick_precision
+    from stylelab.model import original_path, torchvision_path
+
+    device, memory = pick_device("auto"), psutil.virtual_memory()
+    found = torchvision_path()
+    lines = {
+        **{name: version(name) for name in ("stylelab", "torch", "torchvision", "pillow")},
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "device": device,
+        "precision": str(pick_precision("auto", device)).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "weights original": original_path(),
+        "weights torchvision": found if found.exists() else "not here (downloaded on first use)",
+        "memory": f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB available",
+    }
+    print("\n".join(f"{name:<20}{value}" for name, value in lines.items()))
+
+
+def lab() -> None:
+    """Open the notebooks in JupyterLab."""
+    shipped, notebooks = Path(__file__).parent / "notebooks", Path("stylelab-notebooks")
+    if not shipped.is_dir():  # in a clone
+        notebooks = Path(__file__).parent.parent / "notebooks"
+    elif not notebooks.exists():  # installed from a wheel: work on a copy
+        shutil.copytree(shipped, notebooks)
+    root = f"--ServerApp.root_dir={notebooks.resolve()}"
+    raise SystemExit(subprocess.call([sys.executable, "-m", "jupyter", "lab", root]))
+
+
+def _find(name: str) -> Path:
+    """The path of that name, or else the sample image."""
+    from stylelab.images import sample
+
+    # "photo.jpg" and "my/photo" can only be paths; let the loader say what is wrong with them.
+    return Path(name) if Path(name).exists() or not re.fullmatch(r"\w+", name) else sample(name)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; bad input gives one line on standard error and exit status 2."""
+    try:
+        parse(sys.argv[1:] if arguments is None else arguments)()
+    except InputError as error:
+        print(f"stylelab: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("stylelab: interrupted; the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def parse(arguments: Sequence[str]) -> Callable[[], None]:
+    """The call that the arguments ask for; InputError has tyro's complaint in one line."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--preset", nargs="?")
+    preset = PRESETS.get(finder.parse_known_args(arguments)[0].preset, Config())
+    commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, samples, info, lab)}
+    commands["transfer"] = functools.partial(commands["transfer"], config=preset)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            call: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
+                commands, prog="stylelab", description=ABOUT, args=arguments
+            )
+        return call
+    except SystemExit as stopped:
+        if not stopped.code:
+            raise  # --help
+    # A box of several lines, of which those above the rule say what is wrong.
+    lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
+    end = next((i for i, line in enumerate(lines) if i and not line), len(lines))
+    text = re.sub(r"^Error parsing __tyro-dummy-inner__\S*: ", "", " ".join(lines[1:end]))
+    raise InputError(f"{text} (see stylelab --help)")
+
+
+def _deferred(command: Callable[..., None]) -> Callable[..., Any]:
+    """The same signature, but calling it only binds the arguments."""
+
+    @functools.wraps(command)
+    def bind(*given: Any, **named: Any) -> Callable[[], None]:
+        return functools.partial(command, *given, **named)
+
+    return bind

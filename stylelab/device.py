@@ -1,0 +1,50 @@
+"""Where a run computes, and in which number format."""
+
+import sys
+
+import psutil
+import torch
+
+from stylelab.errors import InputError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name, or for "auto" the first of CUDA, MPS and CPU that there is."""
+    available = {"mps": torch.backends.mps.is_available(), "cpu": True}
+    gpus = {f"cuda:{i}": True for i in range(torch.cuda.device_count())}
+    there = [*gpus, *(kind for kind, found in available.items() if found)]
+    wanted = {"auto": there[0], "cuda": "cuda:0"}.get(name, name)
+    if wanted not in there:
+        raise InputError(f"device '{name}' is not on this machine; it has {', '.join(there)}")
+    return torch.device(wanted)
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """The number format of the convolutions; "auto" is bfloat16 where hardware has it natively.
+
+    The image, the Gram matrices and the losses are float32 with either.
+    """
+    if name == "auto":
+        on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        native = on_gpu or (device.type == "cpu" and _cpu_has_bfloat16())
+        name = "bfloat16" if native else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return bool(torch.cpu._is_avx512_bf16_supported())  # older versions of torch
+
+
+def peak_memory_mb(device: torch.device) -> int:
+    """Most memory held so far: on a GPU by its tensors, else by this process since it began."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    if sys.platform == "win32":
+        return round(psutil.Process().memory_info().peak_wset / 1e6)
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 1e6 if sys.platform == "darwin" else peak / 1e3)

@@ -1,0 +1,20 @@
+"""The one kind of error that a user can mend."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Bad input. The message is one line that names the fault and the way out."""
+
+
+def unknown(kind: str, name: object, allowed: Iterable[str], summary: str | None = None) -> str:
+    """Say that ``name`` is not one of ``allowed``, and which one may have been meant.
+
+    >>> unknown("layer", "relu6_1", ["relu5_1", "conv5_1"])
+    "unknown layer 'relu6_1'; choose from relu5_1, conv5_1 (did you mean 'relu5_1'?)"
+    """
+    allowed = list(allowed)
+    guesses = get_close_matches(str(name), allowed, n=1)
+    guess = f" (did you mean '{guesses[0]}'?)" if guesses else ""
+    return f"unknown {kind} {str(name)!r}; {summary or 'choose from ' + ', '.join(allowed)}{guess}"

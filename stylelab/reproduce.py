@@ -1,0 +1,102 @@
+"""The paper's experiment from end to end: two runs, their figures, and a report."""
+
+import io
+from importlib.resources import files
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from jinja2 import Template
+from matplotlib.figure import Figure
+
+from stylelab.config import PRESETS, Config
+from stylelab.images import load_image, sample, samples, write_atomically
+from stylelab.metrics import detail_energy, enlarge
+from stylelab.plots import STYLE, plot_images, plot_losses, show, size_name, terms
+from stylelab.result import Result
+from stylelab.training import stylize
+
+CONTENT, PAINTING = "chenonceau", "cafe_terrace_at_night"
+
+
+def reproduce(
+    out: str | Path = "runs/reproduce",
+    small: Config = PRESETS["paper"],
+    large: Config = PRESETS["paper-large"],
+    progress: bool = True,
+) -> tuple[Result, Result]:
+    """Run the paper's experiment (section III) and write its figures and report.html to ``out``.
+
+    What is complete in ``out`` is kept, so that a second call takes seconds. Returns the results
+    at the small and at the large size, the counterparts of Figures 3 and 4.
+    """
+    out, results = Path(out), []
+    for name, config in {"small": small, "large": large}.items():
+        result = stylize(sample(CONTENT), sample(PAINTING), config, out / name, progress=progress)
+        if result.interrupted:
+            raise KeyboardInterrupt
+        results.append(result)
+    figures = {"figure": compare_figure(*results), "losses": losses_figure(*results)}
+    for name, figure in figures.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150)
+        write_atomically(out / f"{name}.png", buffer.getvalue())
+    write_atomically(out / "report.html", report(*results).encode())
+    return results[0], results[1]
+
+
+def detail_ratio(small: Result, large: Result) -> float:
+    """Fine detail of the large image against that of the small one enlarged to its size.
+
+    Above one, the large image holds detail that enlarging the small one cannot give.
+    """
+    height, width = large.image.shape[2:]
+    return detail_energy(large.image) / detail_energy(enlarge(small.image, (height, width)))
+
+
+def compare_figure(small: Result, large: Result) -> Figure:
+    """Content, style, and the counterparts of Figures 3 and 4, printed at one size."""
+    height, width = large.image.shape[2:]
+    sources = {"Content": CONTENT, "Style": PAINTING}
+    images = {k: load_image(sample(name), (height, width)) for k, name in sources.items()}
+    images[f"Figure 3: {size_name(small.image)}"] = small.image
+    images[f"Figure 4: {size_name(large.image)}"] = large.image
+    return plot_images(images, columns=2)
+
+
+def losses_figure(*results: Result) -> Figure:
+    """The loss curves of runs side by side, by term, on one scale."""
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        axes = figure.subplots(1, len(results), sharey=True, squeeze=False)[0]
+        for ax, result in zip(axes, results, strict=True):
+            plot_losses(result.history, ax, size_name(result.image))
+    return figure
+
+
+def report(small: Result, large: Result) -> str:
+    """A page with the figures, the numbers and the settings, that needs no other file."""
+    config = large.config
+    content, painting = samples().loc[CONTENT], samples().loc[PAINTING]
+    what = f"{content['title']} in the style of {painting['title']} by {painting['author']}"
+    weights = (config.content_weight, config.style_weight, config.tv_weight)
+    last = {size_name(r.image): terms(r.history).iloc[-1] for r in (small, large)}
+    template = Template(files("stylelab").joinpath("report.html").read_text(), autoescape=True)
+    page: str = template.render(
+        title="The experiment of “CNN-Based Image Style Transfer and Its Applications”",
+        what=what,
+        weights=" : ".join(f"{weight:g}" for weight in weights),
+        config=config,
+        figure=show(compare_figure(small, large), f"The photograph, the painting, and {what}").html,
+        detail=f"{detail_ratio(small, large):.1f}",
+        curves=show(
+            losses_figure(small, large),
+            "Loss curves of both sizes, which fall steeply at first and slowly later",
+            "Losses against steps. The total is weighted, the terms are not.",
+        ).html,
+        losses=pd.DataFrame(last).to_html(float_format="{:.3g}".format, border=0),
+        made={**large.info, "seconds": f"{small.info['seconds']} and {large.info['seconds']}"},
+        content=content,
+        style=painting,
+    )
+    return page

@@ -1,0 +1,99 @@
+"""The result of a run, and the folder that keeps it."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from stylelab.config import Config, preset_name
+from stylelab.errors import InputError
+from stylelab.images import load_image, save_image, write_atomically
+from stylelab.plots import plot_losses, show, size_name
+
+SCHEMA = 1  # of result.json
+PARTS = {"image.png", "history.csv", "result.json", "state.pt"}  # of a run's folder
+
+
+@dataclass
+class Result:
+    """What a run gives: the picture, how it got there, and all that is needed to do it again."""
+
+    image: Tensor
+    """(1, 3, H, W) in [0, 1]."""
+    history: pd.DataFrame
+    """A row a step: step, seconds, total, and each unweighted term by layer."""
+    config: Config
+    info: dict[str, Any] = field(default_factory=dict)
+    """Hashes of the images and weights, versions, device, precision, threads, seconds, memory."""
+    state: dict[str, Any] | None = None
+    """Of an interrupted run: what `Transfer.load_state_dict` takes to go on."""
+
+    @property
+    def interrupted(self) -> bool:
+        return self.state is not None
+
+    def save(self, folder: str | Path) -> Path:
+        """Write image.png, history.csv and, last, result.json: its presence says "complete".
+
+        An interrupted run has a state.pt in its place, from which the run can go on.
+        """
+        folder = Path(folder)
+        settings = self.config.to_dict()
+        save_image(self.image, folder / "image.png", {"config": settings})
+        write_atomically(folder / "history.csv", self.history.to_csv(index=False).encode())
+        if self.state is not None:
+            buffer = io.BytesIO()
+            torch.save(self.state, buffer)
+            write_atomically(folder / "state.pt", buffer.getvalue())
+            return folder
+        last = self.history.drop(columns=["step", "seconds"]).iloc[-1].to_dict()
+        record = {"schema": SCHEMA, "preset": preset_name(self.config), "config": settings}
+        text = json.dumps({**record, **self.info, "last_losses": last}, indent=1) + "\n"
+        write_atomically(folder / "result.json", text.encode())
+        (folder / "state.pt").unlink(missing_ok=True)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Result":
+        """Read back what `save` wrote, complete or interrupted."""
+        folder = Path(folder)
+        try:
+            state, info = None, {}
+            if (folder / "result.json").exists():
+                info = json.loads((folder / "result.json").read_text("utf-8"))
+                config = Config.from_dict(info.pop("config"))
+                info = {k: info[k] for k in info.keys() - {"schema", "preset", "last_losses"}}
+            else:
+                state = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
+                config = Config.from_dict(state["config"])
+            history = pd.read_csv(folder / "history.csv")
+            history[["step", "seconds", "total"]]  # a KeyError where it was cut short
+            return cls(load_image(folder / "image.png"), history, config, info, state)
+        except FileNotFoundError:
+            raise InputError(f"'{folder}' holds no run; name another folder") from None
+        except Exception as error:  # cut short, or edited by hand
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(
+                f"the run in '{folder}' is damaged ({reason}); delete it and run it again"
+            ) from None
+
+    def _repr_html_(self) -> str:
+        figure = Figure(figsize=(5, 3.4), layout="constrained")
+        plot_losses(self.history, figure.subplots())
+        last = self.history.iloc[-1]
+        words = "interrupted after" if self.interrupted else "after"
+        caption = f"{words} {int(last['step'])} steps in {last['seconds']:.0f} s"
+        usual = Config().to_dict()
+        changed = {k: v for k, v in self.config.to_dict().items() if v != usual[k]}
+        picture = show(self.image, "The stylised image", f"{size_name(self.image)}, {caption}")
+        curve = show(figure, f"Loss curves that end at a total of {last['total']:.3g}")
+        flex = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
+        settings = f"<p>Settings beside those of the preset paper: {escape(str(changed))}</p>"
+        return f'<div style="{flex}">{picture.html}{curve.html}</div>{settings}'

@@ -1,0 +1,284 @@
+"""The training loop: `Transfer` is one step at a time, `stylize` is all of it."""
+
+import math
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from stylelab.config import PRESETS, Config
+from stylelab.device import peak_memory_mb, pick_device, pick_precision
+from stylelab.errors import InputError
+from stylelab.images import Source, check_writable, image_hash, load_image, restore, standardise
+from stylelab.methods import METHODS
+from stylelab.metrics import detail_energy
+from stylelab.model import VGG19, weights_id
+from stylelab.result import PARTS, Result
+
+CHECK_EVERY = 10  # steps between two looks for NaN: each look makes a GPU wait
+
+
+class Diverged(InputError):
+    """A loss became NaN or infinite."""
+
+
+class Transfer:
+    """A style transfer, one step at a time.
+
+    Iterating makes the steps that ``config`` asks for and yields how many are done; leaving the
+    loop pauses, and iterating again goes on.
+
+    Args:
+        content, style: anything that `load_image` takes.
+        config: the settings.
+
+    Raises:
+        InputError: an image, the weights or the device cannot be had.
+    """
+
+    def __init__(self, content: Source, style: Source, config: Config = PRESETS["paper"]) -> None:
+        self.config, c = config, config
+        self.device = pick_device(c.device)
+        self.dtype = pick_precision(c.precision, self.device)
+        self.identity = identify(content, style, c)
+
+        def load(source: Source, size: Any) -> Tensor:
+            return standardise(load_image(source, size, c.fit).to(self.device))
+
+        images = {"content": load(content, c.size)}
+        height, width = images["content"].shape[2:]
+        images["style"] = load(style, (height, width))
+        method = METHODS["gatys"]
+        settings = (c.weights, c.pooling, c.normalise, c.padding, c.seed)
+        self.model = VGG19(method.layers(c), *settings).to(self.device, self.dtype)
+        self.weights = method.weights(c)
+        self.objective = method.objective(images["content"], images["style"], self.model, c)
+
+        if c.init == "noise":
+            generator = torch.Generator().manual_seed(c.seed)
+            images["noise"] = torch.randn(1, 3, height, width, generator=generator).to(self.device)
+        initial = images[c.init] if c.init in images else load(c.init, (height, width))
+        self.variable = initial.clone().requires_grad_()
+        self.optimizer: torch.optim.Optimizer
+        if c.optimizer == "adam":
+            self.optimizer = torch.optim.Adam([self.variable], lr=c.learning_rate)
+        else:  # one evaluation a step, so that its steps count like Adam's
+            self.optimizer = torch.optim.LBFGS(
+                [self.variable], lr=c.learning_rate, max_iter=1, history_size=20
+            )
+        every = c.decay_every or sys.maxsize
+        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, every, gamma=0.1)
+        self._names: list[str] = []  # of the total and the terms, known after the first step
+        self._rows: list[Tensor] = []  # their values at each step, left on the device
+        self._seconds: list[float] = []
+
+    def step(self) -> None:
+        """Evaluate the losses once, and move the pixels against their gradient."""
+        started = time.perf_counter()
+
+        def closure() -> Tensor:
+            self.optimizer.zero_grad()
+            terms = self.objective(self.variable)
+            total = self.total(terms)
+            total.backward()  # type: ignore[no-untyped-call]
+            self._names = ["total", *terms]
+            self._rows.append(torch.stack([total, *terms.values()]).detach())
+            return total
+
+        self.optimizer.step(closure)  # type: ignore[arg-type]
+        self.scheduler.step()
+        self._seconds.append(self.seconds + time.perf_counter() - started)
+        if self.steps_done % CHECK_EVERY == 0 or self.steps_done >= self.config.steps:
+            self._check_finite()
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum of the terms: the one place where the loss weights enter."""
+        weighted = [self.weights[name.split("/")[0]] * value for name, value in terms.items()]
+        return torch.stack(weighted).sum()
+
+    def __iter__(self) -> Iterator[int]:
+        while self.steps_done < self.config.steps:
+            self.step()
+            yield self.steps_done
+
+    @property
+    def steps_done(self) -> int:
+        return len(self._rows)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in steps so far."""
+        return self._seconds[-1] if self._seconds else 0.0
+
+    @property
+    def image(self) -> Tensor:
+        """The image so far, (1, 3, H, W) in [0, 1], on the CPU."""
+        return restore(self.variable.detach()).cpu()
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row a step: step, seconds, total, and the unweighted terms, all before its update."""
+        rows = torch.stack(self._rows).cpu().numpy() if self._rows else None
+        table = pd.DataFrame(rows, columns=self._names or None)
+        table.insert(0, "step", range(1, len(table) + 1))
+        table.insert(1, "seconds", self._seconds)
+        return table
+
+    @torch.no_grad()
+    def evaluate(self, image: Tensor) -> dict[str, float]:
+        """Total and terms of any image (1, 3, H, W) in [0, 1], at this transfer's precision."""
+        terms = self.objective(standardise(image.to(self.device)))
+        return {name: float(v) for name, v in {"total": self.total(terms), **terms}.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on later with the same bytes; safe for ``weights_only``."""
+        return {
+            "config": self.config.to_dict(),
+            **self.identity,
+            "variable": self.variable.detach().cpu().clone(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "names": list(self._names),
+            "rows": torch.stack(self._rows).cpu() if self._rows else torch.empty(0),
+            "seconds": list(self._seconds),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; only the number of steps may differ."""
+        theirs = replace(Config.from_dict(state["config"]), steps=self.config.steps)
+        if theirs != self.config or any(state[k] != value for k, value in self.identity.items()):
+            raise InputError("the state is of other images, weights or settings; start a new run")
+        self.variable.data.copy_(state["variable"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self._names, self._seconds = list(state["names"]), list(state["seconds"])
+        self._rows = list(state["rows"].to(self.device))
+
+    def result(self) -> Result:
+        """The result so far; one that has not made all its steps counts as interrupted."""
+        done = self.steps_done >= self.config.steps
+        versions = {name: version(name) for name in ("stylelab", "torch", "torchvision", "pillow")}
+        info = {
+            **self.identity,
+            "seed": self.config.seed,
+            "device": f"{self.device.type} ({platform.machine()}, {os.cpu_count()} cores)",
+            "precision": str(self.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+            "versions": {**versions, "python": platform.python_version()},
+            "seconds": round(self.seconds, 3),
+            "peak_memory_mb": peak_memory_mb(self.device),
+            "metrics": {"detail_energy": detail_energy(self.image)},
+        }
+        state = None if done else self.state_dict()
+        return Result(self.image, self.history, self.config, info, state)
+
+    def _check_finite(self) -> None:
+        recent = torch.stack(self._rows[-CHECK_EVERY:]).tolist()
+        for step, row in enumerate(recent, self.steps_done - len(recent) + 1):
+            # Backwards, because the total, which is first, only tells that a term is at fault.
+            for name, value in reversed([*zip(self._names, row, strict=True)]):
+                if not math.isfinite(value):
+                    raise Diverged(
+                        f"step {step}: {name} became {value}; lower the learning_rate "
+                        f"({self.config.learning_rate:g}) or the loss weights"
+                    )
+
+
+def identify(content: Source, style: Source, config: Config) -> dict[str, str]:
+    """What, beside the config, a result depends on: the hashes of both images and the weights."""
+    images = {"content_sha256": image_hash(content), "style_sha256": image_hash(style)}
+    return {**images, "weights_id": weights_id(config.weights, config.seed)}
+
+
+def stylize(
+    content: Source,
+    style: Source,
+    config: Config = PRESETS["paper"],
+    out: str | os.PathLike[str] | None = None,
+    on_step: Callable[[Transfer], None] | None = None,
+    progress: bool = True,
+) -> Result:
+    """Run a style transfer to its end, with a progress bar.
+
+    Ctrl-C, or a notebook's interrupt, ends it after the step at hand and gives what there is:
+    ``result.interrupted`` is then true, and a transfer takes ``result.state`` to go on.
+
+    Args:
+        content, style: anything that `load_image` takes.
+        config: the settings.
+        out: a run folder. What is complete there is loaded instead of computed again, what was
+            interrupted goes on; otherwise the result is saved there.
+        on_step: called after each step with the `Transfer`, to watch it.
+        progress: whether to show the bar.
+
+    Raises:
+        InputError: bad images or settings, or ``out`` holds another run.
+        Diverged: a loss became NaN or infinite.
+    """
+    earlier = None if out is None else _earlier(Path(out), content, style, config)
+    if earlier is not None and not earlier.interrupted:
+        return earlier
+    transfer = Transfer(content, style, config)
+    if earlier is not None and earlier.state is not None:
+        transfer.load_state_dict(earlier.state)
+    bar = tqdm(initial=transfer.steps_done, total=config.steps, unit="step", disable=not progress)
+    with deferred_interrupt() as interrupted, bar:
+        for _ in transfer:
+            bar.update()
+            if on_step is not None:
+                on_step(transfer)
+            if interrupted.is_set():
+                break
+    result = transfer.result()
+    if out is not None:
+        result.save(Path(out))
+    return result
+
+
+def _earlier(folder: Path, content: Source, style: Source, config: Config) -> Result | None:
+    """The run that ``folder`` holds already, if it is one of these images and settings."""
+    check_writable(folder)
+    if folder.is_file():
+        raise InputError(f"'{folder}' is a file; name a folder for the run")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    leftovers = {name for name in names if name in PARTS or name.endswith(".part")}
+    if names == leftovers and not names & {"result.json", "state.pt"}:
+        return None  # nothing, or what a killed run left
+    earlier = Result.load(folder)
+    kept = earlier.state or earlier.info
+    wanted = identify(content, style, config)
+    if earlier.config != config or any(kept[key] != value for key, value in wanted.items()):
+        raise InputError(f"'{folder}' holds another run; name another folder, or delete it")
+    return earlier
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into a flag, so that it never cuts a step in half; a second one interrupts."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        return (yield flag)  # only the main thread hears signals
+
+    def handle(signum: int, frame: object) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,158 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stylelab import Result, image_hash, sample
+from stylelab.cli import main, parse
+
+QUICK = ["--size", "48", "64", "--steps", "2", "--device", "cpu"]
+PAIR = ["transfer", "chenonceau", "night_cafe"]
+
+BAD = {
+    "no command": ([], "Expected one of {transfer, reproduce"),
+    "unknown command": (["frobnicate"], "frobnicate"),
+    "nothing given": (["transfer"], "Missing from stylelab transfer: CONTENT"),
+    "no out": ([*PAIR], "--out PATH"),
+    "unknown option": (
+        [*PAIR, "-o", "x", "--stile-weight", "3"],
+        "Unrecognized options: --stile-wei",
+    ),
+    "unknown preset": ([*PAIR, "-o", "x", "--preset", "papr"], "invalid choice 'papr'"),
+    "preset without name": ([*PAIR, "-o", "x", "--preset"], "preset"),
+    "unknown sample": (
+        ["transfer", "chenoncau", "night_cafe", "-o", "x"],
+        "did you mean 'chenonceau'",
+    ),
+    "missing file": (
+        ["transfer", "nowhere.jpg", "night_cafe", "-o", "x"],
+        "'nowhere.jpg' does not exist",
+    ),
+    "folder as image": (["transfer", ".", "night_cafe", "-o", "x"], "is a folder; name an image"),
+    "text as image": (["transfer", "text.txt", "night_cafe", "-o", "x"], "not an image"),
+    "cut short": (["transfer", "short.png", "night_cafe", "-o", "x"], "damaged or cut short"),
+    "bad style": (["transfer", "chenonceau", "text.txt", "-o", "x"], "not an image"),
+    "negative weight": ([*PAIR, "-o", "x", "--style-weight", "-3"], "style_weight=-3.0: should be"),
+    "weight in words": ([*PAIR, "-o", "x", "--tv-weight", "much"], "could not convert string"),
+    "no steps": ([*PAIR, "-o", "x", "--steps", "0"], "steps=0: should be greater"),
+    "size zero": ([*PAIR, "-o", "x", "--size", "0", "64"], r"size=(0, 64) should be"),
+    "unknown layer": ([*PAIR, "-o", "x", "--style-layers", "relu9_1"], "unknown layer 'relu9_1'"),
+    "unknown pooling": ([*PAIR, "-o", "x", "--pooling", "mean"], "invalid choice 'mean'"),
+    "missing device": ([*PAIR, "-o", "x", "--device", "cuda:99"], "is not on this machine"),
+    "missing weights": (
+        [*PAIR, "-o", "x", "--weights", "no.pth"],
+        "weights 'no.pth': No such file",
+    ),
+    "bad weights": ([*PAIR, "-o", "x", "--weights", "text.txt"], "no plain state dict"),
+    "missing init": ([*PAIR, "-o", "x", "--init", "no.png"], "'no.png' does not exist"),
+    "out is a file": ([*PAIR, "-o", "file"], "'file' is a file; name a folder"),
+    "out in a file": ([*PAIR, "-o", "text.txt/x"], "cannot write 'text.txt/x'"),
+    "out of another kind": ([*PAIR, "-o", "x.gif"], "unknown image format '.gif'"),
+    "out with other things": ([*PAIR, "-o", "full"], "holds no run; name another folder"),
+    "reproduce into a file": (["reproduce", "--out", "text.txt"], "cannot write 'text.txt"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("hello")
+    Path("file").write_text("hello")
+    Path("full").mkdir()
+    Path("full/notes").write_text("mine")
+    Image.effect_noise((64, 64), 50).save("whole.png")
+    Path("short.png").write_bytes(Path("whole.png").read_bytes()[:900])
+    return tmp_path
+
+
+def contents():
+    return {str(p): p.read_bytes() if p.is_file() else None for p in Path().rglob("*")}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_one_line_and_status_2_and_writes_nothing(case, capsys):
+    arguments, words = BAD[case]
+    before = contents()
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    printed = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert printed.out == ""
+    assert words in printed.err
+    assert printed.err.startswith("stylelab: ")
+    assert printed.err.count("\n") == 1
+    assert contents() == before
+
+
+def test_transfer_writes_a_run_folder(capsys):
+    main([*PAIR, "-o", "runs/one", *QUICK, "--style-weight", "1e4"])
+    result = Result.load("runs/one")
+    assert result.config.style_weight == 10_000
+    assert result.config.size == (48, 64)
+    assert result.info["content_sha256"] == image_hash(sample("chenonceau"))
+    assert capsys.readouterr().out.startswith("runs/one: 2 steps in ")
+
+
+def test_transfer_writes_a_picture_alone():
+    main([*PAIR, "-o", "one.png", *QUICK])
+    assert Image.open("one.png").size == (64, 48)
+    assert json.loads(Image.open("one.png").text["config"])["steps"] == 2
+
+
+def test_a_sample_a_path_and_one_number_for_the_size_are_taken():
+    main(
+        [
+            "transfer",
+            str(sample("pont_du_gard")),
+            "night_cafe",
+            "-o",
+            "a.jpg",
+            *QUICK[3:],
+            "--size",
+            "64",
+        ]
+    )
+    assert Image.open("a.jpg").size == (64, 43)
+
+
+def test_options_change_the_preset():
+    call = parse([*PAIR, "-o", "x", "--preset", "gatys", "--steps", "7"])
+    config = call.keywords["config"] if hasattr(call, "keywords") else call.args[3]
+    assert (config.pooling, config.optimizer, config.steps) == ("avg", "lbfgs", 7)
+
+
+def test_samples_and_info_print_tables(capsys):
+    main(["samples"])
+    assert "Château de Chenonceau" in capsys.readouterr().out
+    main(["info"])
+    printed = capsys.readouterr().out
+    for name in ("stylelab", "torch", "device", "precision", "weights original", "memory"):
+        assert any(line.startswith(name) for line in printed.splitlines())
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys\nfrom stylelab.cli import main\n"
+        "try: main(['transfer', '--help'])\n"
+        "except SystemExit as stopped: assert not stopped.code\n"
+        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    for flag in ("--style-weight", "--size", "--preset", "--learning-rate", "default: 1000.0"):
+        assert flag in run.stdout
+
+
+def test_lab_opens_the_notebooks_on_this_machine_only(monkeypatch):
+    calls = []
+    monkeypatch.setattr(subprocess, "call", lambda command: calls.append(command) or 0)
+    with pytest.raises(SystemExit):
+        main(["lab"])
+    (command,) = calls
+    assert command[:4] == [sys.executable, "-m", "jupyter", "lab"]
+    root = Path(command[4].partition("=")[2])
+    assert (root / "01_reproduce_the_paper.ipynb").is_file()
+    assert len(command) == 5  # no address, no disabled token

@@ -1,0 +1,86 @@
+import json
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from stylelab import PRESETS, Config, InputError
+from stylelab.config import preset_name
+
+BAD = {
+    "negative weight": ({"style_weight": -3}, "style_weight=-3: should be greater than or equal"),
+    "NaN weight": ({"tv_weight": float("nan")}, "tv_weight=nan: should be a finite number"),
+    "infinite weight": ({"content_weight": float("inf")}, "content_weight=inf"),
+    "weight in words": ({"style_weight": "much"}, "style_weight='much': should be a valid number"),
+    "no steps": ({"steps": 0}, "steps=0: should be greater than or equal to 1"),
+    "half a step": ({"steps": 2.5}, "steps=2.5: should be a valid integer"),
+    "no rate": ({"learning_rate": 0}, "learning_rate=0: should be greater than 0"),
+    "no size": ({"size": 0}, "size=0 should be"),
+    "one side in a tuple": ({"size": (150,)}, "size=.150,. should be .height, width."),
+    "huge": ({"size": (10**6, 20)}, "in whole pixels from 16 to 10000"),
+    "size in words": ({"size": "large"}, "size='large' should be"),
+    "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd': should be 'adam' or 'lbfgs'"),
+    "pooling": ({"pooling": "mean"}, "pooling='mean': should be 'max' or 'avg'"),
+    "layer": ({"style_layers": ("relu6_1",)}, r"relu6_1.*VGG-19 has.*did you mean 'relu5_1'"),
+    "one layer in a string": ({"content_layers": "relu4_1"}, "should be a valid tuple"),
+    "layer twice": ({"style_layers": ("relu1_1", "relu1_1")}, "each layer may stand once"),
+    "no layer": ({"style_layers": ()}, "style_layers is empty"),
+    "no loss": ({"content_weight": 0, "style_weight": 0, "tv_weight": 0}, "all loss weights are 0"),
+    "device": ({"device": "gpu"}, "unknown device 'gpu'; choose from auto, cpu, cuda"),
+    "seed": ({"seed": -1}, "seed=-1"),
+    "no init": ({"init": ""}, "may not be empty"),
+    "unknown": (
+        {"style_wieght": 3},
+        r"unknown setting 'style_wieght'.*did you mean 'style_weight'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_settings_give_one_line(case):
+    values, words = BAD[case]
+    with pytest.raises(InputError, match=words) as caught:
+        Config(**values)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=words):
+        Config.from_dict(values)
+
+
+def test_the_defaults_are_the_papers_experiment():
+    paper, large = PRESETS["paper"], PRESETS["paper-large"]
+    assert paper == Config()
+    assert (paper.content_weight, paper.style_weight, paper.tv_weight) == (1, 1000, 10)
+    assert (paper.steps, paper.learning_rate, paper.size) == (500, 0.1, (150, 225))
+    assert large == replace(paper, size=(300, 450))
+    assert preset_name(large) == "paper-large"
+    assert preset_name(replace(large, steps=3)) is None
+
+
+def test_it_goes_to_json_and_back():
+    for config in PRESETS.values():
+        assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert Config.from_dict({"steps": 3}) == Config(steps=3)
+
+
+def test_the_hash_depends_on_every_value_and_on_nothing_else():
+    changes = {
+        "size": 200, "fit": "stretch", "content_weight": 2, "style_weight": 2, "tv_weight": 2,
+        "content_layers": ("relu4_2",), "style_layers": ("relu1_1",), "steps": 2,
+        "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "init": "noise",
+        "weights": "random", "normalise": "none", "pooling": "avg", "padding": "zeros",
+        "precision": "float32", "device": "cpu", "seed": 2,
+    }  # fmt: skip
+    assert changes.keys() == Config().to_dict().keys()
+    hashes = {Config(**{name: value}).hash for name, value in changes.items()}
+    assert len(hashes | {Config().hash}) == len(changes) + 1
+    assert Config(style_weight=1000, size=[150, 225]).hash == Config(style_weight=1e3).hash
+    code = "from stylelab import Config; print(Config().hash)"
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == Config().hash
+
+
+def test_it_is_frozen_and_hashable():
+    with pytest.raises(FrozenInstanceError):
+        Config().steps = 3
+    assert len({Config(), Config(), Config(steps=3)}) == 2

@@ -1,0 +1,127 @@
+"""What must hold of the repository as a whole."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stylelab import samples
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "stylelab").rglob("*.py"))
+
+# A file may import only from files above it.
+ORDER = [
+    "errors", "config", "images", "model", "losses", "device", "metrics", "plots", "result",
+    "methods", "training", "reproduce", "cli",
+]  # fmt: skip
+
+
+def imports(path):
+    """The modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+def place(path):
+    parts = path.relative_to(ROOT / "stylelab").with_suffix("").parts
+    return ORDER.index(parts[0])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_imports_go_upwards_only(path):
+    if path == ROOT / "stylelab" / "__init__.py":
+        assert not [name for name in imports(path) if name.startswith("stylelab")]
+        return
+    for name in imports(path):
+        if name.split(".")[0] == "stylelab":
+            above = ORDER.index(name.split(".")[1])
+            inside = path.name == "__init__.py" and above == place(path)
+            assert above < place(path) or inside, f"{path.name} imports {name}"
+
+
+def test_the_package_stays_readable_in_an_evening():
+    lines = [line for p in FILES for line in p.read_text().splitlines()]
+    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 1300
+    assert max(len(p.read_text().splitlines()) for p in FILES) < 300
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def bounds(requirement):
+    name, bound = re.fullmatch(
+        r"([A-Za-z0-9_-]+)\s*(.*)", requirement.split("#")[0].strip()
+    ).groups()
+    return {"pytorch": "torch", "matplotlib-base": "matplotlib"}.get(name, name), bound
+
+
+def test_conda_and_pip_ask_for_the_same(project):
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (by_pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    found = dict(bounds(entry) for entry in plain + by_pip if entry not in ("pip", "-e ."))
+    assert found.pop("python") == project["requires-python"]
+    assert found == dict(bounds(entry) for entry in project["dependencies"])
+
+
+def test_every_package_that_is_imported_is_declared(project):
+    declared = {bounds(entry)[0].lower() for entry in project["dependencies"]}
+    providers = packages_distributions()
+    for path in FILES:
+        for name in {name.split(".")[0] for name in imports(path)}:
+            if name in sys.stdlib_module_names or name == "stylelab":
+                continue
+            names = {provider.lower().replace("_", "-") for provider in providers[name]}
+            assert names & declared, f"{path.name} imports {name}"
+
+
+def test_every_dependency_has_its_line_in_the_decisions(project):
+    text = (ROOT / "docs" / "decisions.md").read_text()
+    everything = project["dependencies"] + [
+        entry for extra in project["optional-dependencies"].values() for entry in extra
+    ]
+    for entry in everything:
+        assert f"`{bounds(entry)[0]}`" in text, entry
+
+
+def test_the_readme_credits_every_picture():
+    text = (ROOT / "README.md").read_text()
+    for _, row in samples().iterrows():
+        for words in (row["title"], row["author"], row["licence"]):
+            assert words in text
+
+
+def test_the_readme_names_files_that_exist_and_commands_that_make_knows():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
+    makefile = (ROOT / "Makefile").read_text()
+    for command in re.findall(r"make ([a-z-]+)", text):
+        assert re.search(rf"^{command}:", makefile, re.MULTILINE), command
+
+
+def test_nothing_tells_of_one_machine():
+    for path in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("notebooks/*.ipynb"),
+        *FILES,
+    ]:
+        assert not re.search(r"/(root|home|tmp|Users)/\w", path.read_text()), path
