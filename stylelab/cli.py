@@ -74,6 +74,59 @@ def reproduce(out: Path = Path("runs/reproduce")) -> None:
     print(f"took {time.perf_counter() - started:.0f} s")
 
 
+def sweep(
+    grid: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GRID")],
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
+    workers: int = 1,
+    threads: int | None = None,
+    dask: str | None = None,
+    retry_failed: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Make the runs of a grid; the same command goes on where it was stopped.
+
+    Args:
+        grid: A grid file (TOML), or a shipped grid: weights, resolution, ambiguities, class.
+        out: The folder of the run folders; by default runs/ and the name of the grid.
+        workers: Processes on this machine.
+        threads: Threads of each worker; by default its share of the cores.
+        dask: The address of a Dask scheduler that does the runs instead.
+        retry_failed: Try again what failed before.
+        dry_run: Show the runs, and what time and disk they take, without making them.
+    """
+    from stylelab.grids import estimate, read_grid, summary
+    from stylelab.sweeps import run_all
+
+    runs = read_grid(grid)
+    out = out or Path("runs") / Path(grid).stem
+    if dry_run:
+        print(summary(runs).to_string())
+        seconds, size = estimate(runs)
+        print(f"{len(runs)} runs: about {seconds / 60:.0f} minutes one by one, {size / 1e6:.0f} MB")
+        return
+    with contextlib.ExitStack() as stack:
+        executor = None
+        if dask is not None:
+            executor = stack.enter_context(_dask(dask)).get_executor(pure=False)
+        made = run_all(runs, out, executor, workers, threads, retry_failed)
+    table = made.table
+    table.to_csv(out / "table.csv")
+    print(f"{out / 'table.csv'}: {table['status'].value_counts().to_dict()}")
+    if (table["status"] == "pending").any() or (table["status"] == "interrupted").any():
+        raise SystemExit(130)
+
+
+def _dask(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError("Dask is missing; run: pip install 'stylelab[dask]'") from None
+    try:
+        return Client(address, timeout=10)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler at {address} ({error}); check the address") from None
+
+
 def samples() -> None:
     """List the sample images and their credits."""
     from stylelab.images import samples as table
@@ -143,7 +196,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", nargs="?")
     preset = PRESETS.get(finder.parse_known_args(arguments)[0].preset, Config())
-    commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, samples, info, lab)}
+    commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, sweep, samples, info, lab)}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
     complaint = io.StringIO()
     try:

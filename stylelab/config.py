@@ -126,6 +126,8 @@ class Config:
     """Step size, in units of the standardised image (0.1 is about 0.02 of the range 0 to 1)."""
     decay_every: Annotated[int, Field(ge=0)] = 0
     """Steps after which the learning rate is multiplied by 0.1, again and again; 0 is never."""
+    stop_below: Annotated[float, Field(ge=0)] = 0.0
+    """End early, once the weighted total is below this; 0 is never."""
     init: str = "content"
     """Initial image: content, noise, style, or the path of a picture."""
     weights: str = "original"

@@ -1,17 +1,76 @@
-"""What a picture is worth, on yardsticks that no loss weight enters."""
+"""What a picture is worth, on yardsticks that no loss weight enters.
+
+Every function takes images (1, 3, H, W) in [0, 1] and returns a float.
+"""
+
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
+from scipy.stats import wasserstein_distance
+from skimage.color import rgb2lab
+from skimage.metrics import structural_similarity
 from torch import Tensor
 
-LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear RGB, ITU-R BT.709; used on the values as stored
+from stylelab.images import standardise
+from stylelab.losses import gram_matrix
+from stylelab.model import VGG19
+
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # of ITU-R BT.709, used on the values as stored
+CONTENT_LAYER = "relu4_2"
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def measure(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
+    """All metrics of a stylised image by name; see each function."""
+    return {
+        "content_distance": content_distance(image, content),
+        "style_distance": style_distance(image, style),
+        "ssim": ssim(image, content),
+        "colour_distance": colour_distance(image, style),
+        "detail_energy": detail_energy(image),
+    }
+
+
+def content_distance(image: Tensor, content: Tensor) -> float:
+    """Relative distance of the features of relu4_2, from 0 (the same features) upwards.
+
+    ||F(image) - F(content)|| / ||F(content)||, Frobenius norms, after Gatys et al. 2016.
+    """
+    reference = _features(content)[CONTENT_LAYER]
+    return float((_features(image)[CONTENT_LAYER] - reference).norm() / reference.norm())
+
+
+def style_distance(image: Tensor, style: Tensor) -> float:
+    """Mean relative distance of the Gram matrices of five layers, from 0 (the same) upwards.
+
+    The mean over relu1_1 ... relu5_1 of ||G(image) - G(style)|| / ||G(style)||, Frobenius norms.
+    """
+    pairs = zip(_grams(image), _grams(style), strict=True)
+    return sum(float((a - b).norm() / b.norm()) for a, b in pairs) / len(STYLE_LAYERS)
+
+
+def ssim(image: Tensor, content: Tensor) -> float:
+    """Mean structural similarity (Wang et al. 2004) of both images, -1 to 1 (the same image)."""
+    a, b = (x[0].permute(1, 2, 0).numpy() for x in (image, content))
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return float(structural_similarity(a, b, channel_axis=2, data_range=1.0, **options))
+
+
+def colour_distance(image: Tensor, style: Tensor) -> float:
+    """Distance of the colours wherever they are, in CIELAB units, from 0 (the same colours).
+
+    The mean over L*, a* and b* of the Wasserstein-1 distance of both images' pixel values; 2.3 is
+    about the smallest difference that people notice.
+    """
+    a, b = (rgb2lab(x[0].permute(1, 2, 0).numpy()).reshape(-1, 3) for x in (image, style))
+    return float(sum(wasserstein_distance(a[:, i], b[:, i]) for i in range(3)) / 3)
 
 
 def detail_energy(image: Tensor) -> float:
     """Energy of fine detail: the mean square of luminance minus its 3x3 binomial blur, times 1e4.
 
-    An image (1, 3, H, W) in [0, 1] gives 0 when flat, and more the more it changes from one pixel
-    to the next. Compare images of one size only: enlarge the smaller one first.
+    From 0 (flat) upwards. Compare images of one size only: enlarge the smaller one first.
     """
     grey = (image * image.new_tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
     row = image.new_tensor([0.25, 0.5, 0.25])
@@ -21,5 +80,24 @@ def detail_energy(image: Tensor) -> float:
 
 
 def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """An image (1, 3, H, W) in [0, 1] at another (height, width), by bicubic interpolation."""
+    """An image at another (height, width), by bicubic interpolation."""
     return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+@lru_cache(maxsize=1)
+def _yardstick() -> VGG19:
+    return VGG19([CONTENT_LAYER, *STYLE_LAYERS])  # the original weights, in float32
+
+
+@lru_cache(maxsize=3)  # one image is measured against the same content and style as the last one
+@torch.no_grad()
+def _features(image: Tensor) -> dict[str, Tensor]:
+    features: dict[str, Tensor] = _yardstick()(standardise(image))
+    return features
+
+
+@lru_cache(maxsize=3)
+@torch.no_grad()
+def _grams(image: Tensor) -> list[Tensor]:
+    features = _features(image)
+    return [gram_matrix(features[name]) for name in STYLE_LAYERS]

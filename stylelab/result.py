@@ -18,7 +18,9 @@ from stylelab.images import load_image, save_image, write_atomically
 from stylelab.plots import plot_losses, show, size_name
 
 SCHEMA = 1  # of result.json
-PARTS = {"image.png", "history.csv", "result.json", "state.pt"}  # of a run's folder
+# What a run's folder may hold; the second row is a sweep's.
+PARTS = {"image.png", "history.csv", "result.json", "state.pt"}
+PARTS |= {"run.json", "error.json", "lock"}
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Result:
         folder = Path(folder)
         try:
             state, info = None, {}
-            if (folder / "result.json").exists():
+            if (folder / "result.json").is_file():
                 info = json.loads((folder / "result.json").read_text("utf-8"))
                 config = Config.from_dict(info.pop("config"))
                 info = {k: info[k] for k in info.keys() - {"schema", "preset", "last_losses"}}
@@ -74,7 +76,8 @@ class Result:
                 state = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
                 config = Config.from_dict(state["config"])
             history = pd.read_csv(folder / "history.csv")
-            history[["step", "seconds", "total"]]  # a KeyError where it was cut short
+            if history.empty or history.isna().to_numpy().any():
+                raise ValueError("history.csv is cut short")
             return cls(load_image(folder / "image.png"), history, config, info, state)
         except FileNotFoundError:
             raise InputError(f"'{folder}' holds no run; name another folder") from None

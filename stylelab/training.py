@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from stylelab.device import peak_memory_mb, pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.images import Source, check_writable, image_hash, load_image, restore, standardise
 from stylelab.methods import METHODS
-from stylelab.metrics import detail_energy
+from stylelab.metrics import measure
 from stylelab.model import VGG19, weights_id
 from stylelab.result import PARTS, Result
 
+Objective = Callable[[Tensor], dict[str, Tensor]]
+WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 CHECK_EVERY = 10  # steps between two looks for NaN: each look makes a GPU wait
 
 
@@ -54,24 +57,27 @@ class Transfer:
         self.device = pick_device(c.device)
         self.dtype = pick_precision(c.precision, self.device)
         self.identity = identify(content, style, c)
-
-        def load(source: Source, size: Any) -> Tensor:
-            return standardise(load_image(source, size, c.fit).to(self.device))
-
-        images = {"content": load(content, c.size)}
-        height, width = images["content"].shape[2:]
-        images["style"] = load(style, (height, width))
-        method = METHODS["gatys"]
-        settings = (c.weights, c.pooling, c.normalise, c.padding, c.seed)
-        self.model = VGG19(method.layers(c), *settings).to(self.device, self.dtype)
-        self.weights = method.weights(c)
-        self.objective = method.objective(images["content"], images["style"], self.model, c)
-
+        self.weights = METHODS["gatys"].weights(c)
+        sources = tuple(
+            s if isinstance(s, (str, bytes, Path)) else load_image(s) for s in (content, style)
+        )
+        # What only the loop reads must not keep two runs from sharing what is prepared.
+        loop: dict[str, Any] = {name: float(bool(getattr(c, name))) for name in WEIGHTS}
+        loop |= {"steps": 1, "learning_rate": 1, "decay_every": 0, "stop_below": 0}
+        loop |= {"optimizer": "adam", "init": "content"}
+        self.model, self.objective, self.pictures = prepare(
+            *sources, tuple(self.identity.values()), replace(c, **loop), self.device, self.dtype
+        )
+        content, style = self.pictures
+        height, width = content.shape[2:]
+        initial = {"content": content, "style": style}.get(c.init)
         if c.init == "noise":
             generator = torch.Generator().manual_seed(c.seed)
-            images["noise"] = torch.randn(1, 3, height, width, generator=generator).to(self.device)
-        initial = images[c.init] if c.init in images else load(c.init, (height, width))
-        self.variable = initial.clone().requires_grad_()
+            self.variable = torch.randn(1, 3, height, width, generator=generator).to(self.device)
+        else:
+            initial = load_image(c.init, (height, width), c.fit) if initial is None else initial
+            self.variable = standardise(initial.to(self.device)).clone()
+        self.variable.requires_grad_()
         self.optimizer: torch.optim.Optimizer
         if c.optimizer == "adam":
             self.optimizer = torch.optim.Adam([self.variable], lr=c.learning_rate)
@@ -101,7 +107,7 @@ class Transfer:
         self.optimizer.step(closure)  # type: ignore[arg-type]
         self.scheduler.step()
         self._seconds.append(self.seconds + time.perf_counter() - started)
-        if self.steps_done % CHECK_EVERY == 0 or self.steps_done >= self.config.steps:
+        if self.steps_done % CHECK_EVERY == 0 or self.done:
             self._check_finite()
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
@@ -110,9 +116,16 @@ class Transfer:
         return torch.stack(weighted).sum()
 
     def __iter__(self) -> Iterator[int]:
-        while self.steps_done < self.config.steps:
+        while not self.done:
             self.step()
             yield self.steps_done
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are made, or the total is below ``config.stop_below``."""
+        below = self.config.stop_below > 0 and self.steps_done > 0
+        low = below and float(self._rows[-1][0]) < self.config.stop_below
+        return self.steps_done >= self.config.steps or low
 
     @property
     def steps_done(self) -> int:
@@ -169,7 +182,6 @@ class Transfer:
 
     def result(self) -> Result:
         """The result so far; one that has not made all its steps counts as interrupted."""
-        done = self.steps_done >= self.config.steps
         versions = {name: version(name) for name in ("stylelab", "torch", "torchvision", "pillow")}
         info = {
             **self.identity,
@@ -180,9 +192,9 @@ class Transfer:
             "versions": {**versions, "python": platform.python_version()},
             "seconds": round(self.seconds, 3),
             "peak_memory_mb": peak_memory_mb(self.device),
-            "metrics": {"detail_energy": detail_energy(self.image)},
+            "metrics": measure(self.image, *self.pictures),
         }
-        state = None if done else self.state_dict()
+        state = None if self.done else self.state_dict()
         return Result(self.image, self.history, self.config, info, state)
 
     def _check_finite(self) -> None:
@@ -195,6 +207,29 @@ class Transfer:
                         f"step {step}: {name} became {value}; lower the learning_rate "
                         f"({self.config.learning_rate:g}) or the loss weights"
                     )
+
+
+@lru_cache(maxsize=2)
+def prepare(
+    content: Source,
+    style: Source,
+    identity: tuple[str, ...],
+    config: Config,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[VGG19, Objective, tuple[Tensor, Tensor]]:
+    """Model, objective and both pictures at the run's size; kept for the next run like this one.
+
+    ``identity`` is what `identify` says of the files, which may change while their names stay.
+    """
+    content = load_image(content, config.size, config.fit)
+    height, width = content.shape[2:]
+    style = load_image(style, (height, width), config.fit)
+    method, c = METHODS["gatys"], config
+    settings = (c.weights, c.pooling, c.normalise, c.padding, c.seed)
+    model = VGG19(method.layers(c), *settings).to(device, dtype)
+    standard = [standardise(image.to(device)) for image in (content, style)]
+    return model, method.objective(*standard, model, c), (content, style)
 
 
 def identify(content: Source, style: Source, config: Config) -> dict[str, str]:

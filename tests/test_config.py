@@ -67,7 +67,8 @@ def test_the_hash_depends_on_every_value_and_on_nothing_else():
     changes = {
         "size": 200, "fit": "stretch", "content_weight": 2, "style_weight": 2, "tv_weight": 2,
         "content_layers": ("relu4_2",), "style_layers": ("relu1_1",), "steps": 2,
-        "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "init": "noise",
+        "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "stop_below": 2,
+        "init": "noise",
         "weights": "random", "normalise": "none", "pooling": "avg", "padding": "zeros",
         "precision": "float32", "device": "cpu", "seed": 2,
     }  # fmt: skip

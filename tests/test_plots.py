@@ -1,10 +1,21 @@
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from stylelab import detail_energy, enlarge, plot_images, plot_losses, show
+from stylelab import (
+    PRESETS,
+    plot_grid,
+    plot_images,
+    plot_losses,
+    plot_runs,
+    plot_tradeoff,
+    show,
+    sweep,
+)
 from stylelab.plots import terms
 
 
@@ -51,16 +62,43 @@ def test_shown_pictures_have_words_and_are_closed(history):
     assert not plt.fignum_exists(ax.figure.number)
 
 
-def test_detail_energy_by_hand():
-    flat, dot = torch.full((1, 3, 9, 9), 0.5), torch.zeros(1, 3, 9, 9)
-    assert detail_energy(flat) == pytest.approx(0, abs=1e-6)
-    dot[:, :, 4, 4] = 1
-    # The dot keeps 1 - 1/4; its 4 neighbours get -1/8 and its 4 diagonal ones -1/16, of 81.
-    assert detail_energy(dot) == pytest.approx((9 / 16 + 4 / 64 + 4 / 256) / 81 * 1e4, rel=1e-4)
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    axes = {"style_weight": [10, 1000], "tv_weight": [0, 10], "size": [(32, 48), (48, 64)]}
+    base = replace(PRESETS["paper"], steps=2)
+    out = tmp_path_factory.mktemp("sweep")
+    return sweep("chenonceau", "night_cafe", axes, base, out, progress=False)
 
 
-def test_enlarging_adds_no_detail():
-    noise = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
-    large = enlarge(noise, (40, 60))
-    assert large.shape == (1, 3, 40, 60)
-    assert detail_energy(large) < 0.5 * detail_energy(noise)
+def test_a_contact_sheet_has_a_picture_a_cell_and_says_what_is_missing(swept):
+    (key,) = swept.table.query("style_weight == 10 and tv_weight == 0 and size == '32x48'").index
+    result = swept.out / key / "result.json"
+    result.rename(result.with_suffix(".away"))
+    figure = plot_grid(swept, "style_weight", "tv_weight")
+    result.with_suffix(".away").rename(result)
+    cells = [ax for ax in figure.axes if ax.images or ax.texts]
+    assert len(cells) == 4
+    assert [text.get_text() for ax in cells for text in ax.texts] == ["pending"]
+    assert cells[0].get_title() == "tv_weight = 0"
+    assert cells[2].get_ylabel() == "style_weight = 1000"
+
+
+def test_the_trade_off_has_a_line_a_size_and_labelled_points(swept):
+    table = swept.table.query("tv_weight == 10")
+    ax = plot_tradeoff(table)
+    assert [line.get_label() for line in ax.lines] == ["32x48", "48x64"]
+    assert [text.get_text() for text in ax.texts] == ["10", "1000"] * 2
+    first = table.query("size == '32x48'").sort_values("style_weight")
+    assert ax.lines[0].get_xdata() == pytest.approx(
+        first["content_distance"].astype(float).tolist()
+    )
+    plt.close(ax.figure)
+
+
+def test_many_runs_share_a_scale(swept):
+    table = swept.table.query("tv_weight == 10 and size == '32x48'")
+    labels = {key: f"{row['style_weight']:g}" for key, row in table.iterrows()}
+    ax = plot_runs(swept.histories, labels, "style")
+    assert [line.get_label() for line in ax.lines] == ["10", "1000"]
+    assert ax.get_yscale() == "log"
+    plt.close(ax.figure)

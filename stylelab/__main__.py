@@ -1,0 +1,5 @@
+"""``python -m stylelab``: the command line."""
+
+from stylelab.cli import main
+
+main()

@@ -1,0 +1,169 @@
+"""Grids of runs, from Python or from a TOML file."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tomli
+
+from stylelab.config import PRESETS, Config
+from stylelab.errors import InputError, unknown
+from stylelab.images import sample
+from stylelab.result import SCHEMA
+from stylelab.training import Transfer, identify
+
+Axes = Mapping[str | tuple[str, ...], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of a grid: the pictures, as paths or names of samples, and the settings."""
+
+    content: str
+    style: str
+    config: Config
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits of all that the result depends on: the name of its folder."""
+        parts = identify(find(self.content), find(self.style), self.config)
+        text = json.dumps([SCHEMA, self.config.to_dict(), *parts.values()], sort_keys=True)
+        return sha256(text.encode()).hexdigest()[:16]
+
+
+def find(name: str) -> Path:
+    """The path of a picture, or of the sample of that name."""
+    return Path(name) if Path(name).exists() or "." in name or os.sep in name else sample(name)
+
+
+def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) -> list[Run]:
+    """The runs of a grid, in order.
+
+    Args:
+        content, style: paths or names of samples.
+        axes: values by setting; settings multiply. "content" and "style" are settings, too. A
+            tuple of settings takes tuples of values and moves them together. Or a list of configs.
+        base: the settings that no axis names.
+
+    Raises:
+        InputError: an unknown setting, a value that is not allowed, or an axis without values.
+    """
+    if not isinstance(axes, Mapping):
+        return [Run(str(content), str(style), config) for config in axes]
+    known = ["content", "style", *base.to_dict()]
+    columns = []
+    for names, values in axes.items():
+        names = (names,) if isinstance(names, str) else tuple(names)
+        for name in names:
+            if name not in known:
+                raise InputError(unknown("setting", name, known))
+        if isinstance(values, str) or not len(values):
+            raise InputError(f"axis {' '.join(names)} has no values; give a list of them")
+        rows = [(value,) for value in values] if len(names) == 1 else [tuple(v) for v in values]
+        if any(len(row) != len(names) for row in rows):
+            raise InputError(f"axis {' '.join(names)}: each value must have {len(names)} parts")
+        columns.append([dict(zip(names, row, strict=True)) for row in rows])
+    runs = []
+    for cells in product(*columns):
+        changes: dict[str, Any] = {k: v for cell in cells for k, v in cell.items()}
+        pictures = str(changes.pop("content", content)), str(changes.pop("style", style))
+        runs.append(Run(*pictures, replace(base, **changes)))
+    return list(dict.fromkeys(runs))
+
+
+def plain(name: str, value: Any) -> Any:
+    """A setting as one value of a table: sizes as "150x225", layers in one string."""
+    if name == "size":
+        return "x".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(value) if isinstance(value, list) else value
+
+
+def summary(runs: Sequence[Run]) -> pd.DataFrame:
+    """The runs of a grid as a table of what differs between them."""
+    rows = [{"content": r.content, "style": r.style, **r.config.to_dict()} for r in runs]
+    table = pd.DataFrame([{k: plain(k, v) for k, v in row.items()} for row in rows])
+    return table[[c for c in table if len(table[c].drop_duplicates()) > 1]]
+
+
+def estimate(runs: Sequence[Run]) -> tuple[float, float]:
+    """Seconds and bytes that the runs take one after the other, from one step at each size."""
+    step: dict[Any, float] = {}
+    seconds = size = 0.0
+    for run in runs:
+        settings = (run.config.size, run.config.precision, run.config.device)
+        if settings not in step:
+            transfer = Transfer(find(run.content), find(run.style), run.config)
+            transfer.step()  # which is slower than the others
+            before = transfer.seconds
+            transfer.step()
+            step[settings] = transfer.seconds - before
+            pixels = transfer.variable.numel()
+        seconds += step[settings] * run.config.steps
+        size += pixels + 150 * run.config.steps  # PNG saves little; a line a step
+    return seconds, size
+
+
+def shipped_grids() -> dict[str, Path]:
+    """The grids that come with the kit, by name."""
+    folder = Path(str(files("stylelab"))) / "shipped_grids"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read_grid(source: str | Path) -> list[Run]:
+    """The runs of a grid file, or of a shipped grid by its name.
+
+    The file has ``content`` and ``style`` (paths or names of samples), optionally ``preset``, a
+    table ``[base]`` of settings and a table ``[axes]`` with a list of values for each setting; a
+    quoted key such as "content_weight style_weight" takes lists of values that move together.
+
+    Raises:
+        InputError: with the line at fault.
+    """
+    path = shipped_grids().get(str(source), Path(source))
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        names = ", ".join(shipped_grids())
+        reason = f"'{source}': {error.strerror}"
+        raise InputError(f"{reason}; give a grid file, or a shipped grid: {names}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"'{source}' is no text file; give a grid in TOML") from None
+    try:
+        values = tomli.loads(text)
+        given = {"preset": "paper", "base": {}, "axes": {}, **values}
+        for name in given.keys() - {"content", "style", "preset", "base", "axes"}:
+            known = ("content", "style", "preset", "base", "axes")
+            raise InputError(unknown("key", name, known))
+        for name in ("content", "style"):
+            if name not in given and name not in given["axes"]:
+                raise InputError(f"{name} is missing; name a picture or a sample")
+        if given["preset"] not in PRESETS:
+            raise InputError(unknown("preset", given["preset"], PRESETS))
+        base = Config.from_dict({**PRESETS[given["preset"]].to_dict(), **given["base"]})
+        axes: Axes = {
+            tuple(re.split(r"[\s,]+", key)): value for key, value in given["axes"].items()
+        }
+        return grid(given.get("content", ""), given.get("style", ""), axes, base)
+    except tomli.TOMLDecodeError as error:
+        raise InputError(f"{path.name}: {error}") from None
+    except (InputError, AttributeError, TypeError) as error:
+        line = _line_of(text, str(error))
+        raise InputError(f"{path.name}{line}: {error}") from None
+
+
+def _line_of(text: str, fault: str) -> str:
+    """The line with the key or value that the fault names first, as ", line 3"."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        key = line.partition("=")[0].strip().strip("\"'")
+        place = re.search(rf"\b{re.escape(key)}\b", fault) if "=" in line and key else None
+        found += [(place.start(), number)] if place else []
+    return f", line {min(found)[1]}" if found else ""

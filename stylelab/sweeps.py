@@ -1,0 +1,230 @@
+"""Sweeps: runs that stop, resume, spread over workers and end in one tidy table."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pebble
+import torch
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from stylelab.config import PRESETS, Config
+from stylelab.errors import InputError
+from stylelab.grids import Axes, Run, find, grid, plain
+from stylelab.images import check_writable, write_atomically
+from stylelab.result import Result
+from stylelab.training import stylize
+
+ENDED = ("complete", "failed")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs in a folder, finished or not."""
+
+    out: Path
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a run: pictures, settings, last losses, metrics, seconds, memory, status."""
+        return collect(self.out)
+
+    @property
+    def histories(self) -> pd.DataFrame:
+        """The histories of all complete runs as one long table, a row a step, with their key."""
+        table = self.table
+        complete = [str(key) for key in table.index[table["status"] == "complete"]]
+        tables = [pd.read_csv(self.out / k / "history.csv").assign(run=k) for k in complete]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def result(self, key: str) -> Result:
+        """The result of one run."""
+        return Result.load(self.out / key)
+
+    @classmethod
+    def load(cls, out: str | Path) -> "Sweep":
+        if not any(Path(out).glob("*/run.json")):
+            raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
+        return cls(Path(out))
+
+
+def sweep(
+    content: str | Path,
+    style: str | Path,
+    axes: Axes | Iterable[Config],
+    base: Config = PRESETS["paper"],
+    out: str | Path = "runs/sweep",
+    executor: Executor | None = None,
+    workers: int = 1,
+    threads: int | None = None,
+    retry_failed: bool = False,
+    progress: bool = True,
+) -> Sweep:
+    """Make the runs of a grid that ``out`` does not hold yet.
+
+    What is complete is kept, what was interrupted goes on, what failed stays as a row with its
+    error unless ``retry_failed``; a run that fails does not stop the others. Ctrl-C stops after
+    the steps at hand, and the same call goes on.
+
+    Args:
+        content, style, axes, base: see `grid`.
+        out: the folder of the run folders.
+        executor: any PEP 3148 executor, such as Dask's ``Client.get_executor(pure=False)``.
+        workers: processes on this machine, where no executor is given; one is this process.
+        threads: of each worker; by default its share of the cores.
+        retry_failed: whether runs that failed before are tried again.
+        progress: whether to show a bar, and a line for each run.
+    """
+    runs = grid(str(content), str(style), axes, base)
+    return run_all(runs, out, executor, workers, threads, retry_failed, progress)
+
+
+def run_all(
+    runs: Sequence[Run],
+    out: str | Path,
+    executor: Executor | None = None,
+    workers: int = 1,
+    threads: int | None = None,
+    retry_failed: bool = False,
+    progress: bool = True,
+) -> Sweep:
+    """Make these runs; see `sweep`."""
+    out = Path(out)
+    check_writable(out)
+    keys = {run.key: run for run in runs}
+    for key, run in keys.items():
+        folder = out / key
+        if retry_failed and status(folder)[0] == "failed":
+            for name in ("error.json", "result.json"):
+                (folder / name).unlink(missing_ok=True)
+        record = {"content": run.content, "style": run.style, "config": run.config.to_dict()}
+        if not (folder / "run.json").exists():
+            write_atomically(folder / "run.json", json.dumps(record, indent=1).encode())
+    todo = {key: run for key, run in keys.items() if status(out / key)[0] not in ENDED}
+    bar = tqdm(total=len(keys), initial=len(keys) - len(todo), unit="run", disable=not progress)
+
+    def finish(key: str, files: dict[str, bytes]) -> None:
+        for name in sorted(files, key="result.json".__eq__):  # that one last
+            write_atomically(out / key / name, files[name])
+        word, record = status(out / key)
+        detail = record.get("error") or f"{record.get('seconds', 0):.0f} s"
+        if progress:
+            bar.write(f"{key} {word}: {detail}")
+        bar.update()
+
+    pool = None
+    if executor is None and workers > 1:
+        threads = threads or max(1, (os.cpu_count() or 1) // workers)
+        pool = pebble.ProcessPool(max_workers=workers, context=get_context("spawn"))
+    jobs: dict[Future[Any], str] = {}
+    try:
+        for key, run in todo.items():
+            arguments = (key, run, out.absolute(), threads)
+            if pool is not None:
+                jobs[pool.schedule(execute, arguments)] = key
+            elif executor is not None:
+                jobs[executor.submit(execute, *arguments)] = key
+            elif (files := execute(*arguments)) is not None:
+                finish(key, files)
+            else:
+                raise KeyboardInterrupt
+        for job in as_completed(jobs):
+            try:
+                files = job.result() or {}
+            except Exception as error:  # the worker died under the run
+                write_error(out / jobs[job], error)
+                files = {}
+            finish(jobs[job], files)
+    except KeyboardInterrupt:
+        for job in jobs:
+            job.cancel()
+        if pool is not None:
+            pool.stop()
+        tqdm.write("interrupted; the same sweep goes on from there")
+    finally:
+        bar.close()
+        if pool is not None:
+            pool.close()
+            pool.join()
+    return Sweep(out)
+
+
+def execute(key: str, run: Run, out: Path, threads: int | None) -> dict[str, bytes] | None:
+    """Make one run in its folder; what a worker does.
+
+    Returns nothing but the run's files, and those only where this machine does not see ``out``;
+    None after Ctrl-C.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    folder = out / key
+    if (folder / "run.json").exists():
+        with FileLock(folder / "lock"):  # freed when the process dies, however it dies
+            return {} if status(folder)[0] in ENDED or _make(run, folder) else None
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        return {p.name: p.read_bytes() for p in folder.iterdir()} if _make(run, folder) else None
+
+
+def _make(run: Run, folder: Path) -> bool:
+    try:
+        pictures = find(run.content), find(run.style)
+        return not stylize(*pictures, run.config, folder, progress=False).interrupted
+    except Exception as error:
+        write_error(folder, error)
+        return True
+
+
+def write_error(folder: Path, error: BaseException) -> None:
+    """Keep a failure beside the run that it ended."""
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    write_atomically(folder / "error.json", json.dumps({"error": text}).encode())
+
+
+def status(folder: Path) -> tuple[str, dict[str, Any]]:
+    """One of complete, failed, interrupted, pending; and the record of the result or the error."""
+    for name, word in (("result.json", "complete"), ("error.json", "failed")):
+        try:
+            return word, json.loads((folder / name).read_text("utf-8"))
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            return "failed", {"error": f"{folder / name} is damaged; retry the failed runs"}
+    return ("interrupted" if (folder / "state.pt").exists() else "pending"), {}
+
+
+def collect(out: str | Path) -> pd.DataFrame:
+    """The table of all runs in a folder, at any time; see `Sweep.table`."""
+    rows = []
+    for path in Path(out).glob("*/run.json"):
+        spec = json.loads(path.read_text("utf-8"))
+        word, record = status(path.parent)
+        settings = {name: plain(name, value) for name, value in spec["config"].items()}
+        names = {name: Path(spec[name]).stem for name in ("content", "style")}
+        ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb", "error")}
+        losses = {f"last/{k}": v for k, v in record.get("last_losses", {}).items()}
+        measured = record.get("metrics", {})
+        rows.append({"run": path.parent.name, "status": word, **names, **settings, **losses})
+        rows[-1] |= {**measured, **ends}
+    if not rows:
+        raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
+    table = pd.DataFrame(rows).set_index("run").convert_dtypes()
+    order = [
+        c for c in ("content", "style", *spec["config"]) if len(table[c].drop_duplicates()) > 1
+    ]
+    return table.sort_values(order, key=_sortable) if order else table
+
+
+def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    if column.name != "size":
+        return column
+    sides = column.str.split("x")  # by the number of pixels
+    return sides.map(lambda pair: int(pair[0]) * int(pair[-1])).astype("int64")

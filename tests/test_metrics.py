@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from stylelab import (
+    colour_distance,
+    content_distance,
+    detail_energy,
+    enlarge,
+    load_image,
+    measure,
+    sample,
+    ssim,
+    style_distance,
+)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return load_image(sample("chenonceau"), (64, 96))
+
+
+@pytest.fixture(scope="module")
+def other():
+    return load_image(sample("night_cafe"), (64, 96))
+
+
+def test_a_picture_against_itself(image):
+    found = measure(image, image, image)
+    assert found.pop("ssim") == pytest.approx(1)
+    assert found.pop("detail_energy") > 0
+    assert set(found) == {"content_distance", "style_distance", "colour_distance"}
+    assert max(found.values()) == 0
+
+
+def test_distances_grow_with_what_they_measure(image, other):
+    half = 0.5 * image + 0.5 * other
+    for distance in (content_distance, style_distance, colour_distance):
+        assert 0 < distance(half, image) < distance(other, image)
+    assert 1 > ssim(half, image) > ssim(other, image)
+
+
+def test_style_and_colour_do_not_ask_where_things_are(image):
+    turned = image.rot90(2, (2, 3))
+    assert colour_distance(turned, image) == pytest.approx(0, abs=1e-9)
+    assert style_distance(image.flip(3), image) < 0.3 * content_distance(image.flip(3), image)
+
+
+def test_colour_distance_of_two_greys_by_hand():
+    black, white = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
+    # L* goes from 0 to 100, a* and b* stay at 0: the mean of the three is 100 / 3.
+    assert colour_distance(black, white) == pytest.approx(100 / 3, abs=0.05)
+
+
+def test_no_weight_enters(image, other):
+    """The yardstick sees pictures only: measuring twice gives the same, whatever came between."""
+    first = measure(other, image, other)
+    measure(image, other, image)
+    assert measure(other, image, other) == first
+
+
+def test_detail_energy_by_hand():
+    flat, dot = torch.full((1, 3, 9, 9), 0.5), torch.zeros(1, 3, 9, 9)
+    assert detail_energy(flat) == pytest.approx(0, abs=1e-6)
+    dot[:, :, 4, 4] = 1
+    # The dot keeps 1 - 1/4; its 4 neighbours get -1/8 and its 4 diagonal ones -1/16, of 81.
+    assert detail_energy(dot) == pytest.approx((9 / 16 + 4 / 64 + 4 / 256) / 81 * 1e4, rel=1e-4)
+
+
+def test_enlarging_adds_no_detail():
+    noise = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+    large = enlarge(noise, (40, 60))
+    assert large.shape == (1, 3, 40, 60)
+    assert detail_energy(large) < 0.5 * detail_energy(noise)

@@ -1,0 +1,321 @@
+import importlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from stylelab import PRESETS, InputError, Result, Sweep, collect, grid, sample, sweep
+from stylelab.cli import main
+from stylelab.grids import estimate, read_grid, shipped_grids
+
+BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
+PAIR = ("chenonceau", "night_cafe")
+TWELVE = {"style_weight": [10, 100, 1000], "size": [(32, 48), (48, 64)], "tv_weight": [0, 10]}
+VARIES = ["seconds", "peak_memory_mb"]
+
+
+def quick(out, axes=None, **options):
+    axes = {"style_weight": [10, 1000]} if axes is None else axes
+    options = {"base": BASE, "out": out, "progress": False} | options
+    return sweep(*PAIR, axes, **options)
+
+
+def stamps(out):
+    return {p: p.stat().st_mtime_ns for p in Path(out).rglob("*.*") if p.name != "lock"}
+
+
+def test_axes_multiply_in_order():
+    runs = grid(*PAIR, {"style_weight": [1, 2], "seed": [0, 1, 2]}, BASE)
+    assert [(r.config.style_weight, r.config.seed) for r in runs] == [
+        (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2),
+    ]  # fmt: skip
+    assert len({run.key for run in runs}) == 6
+
+
+def test_a_tuple_of_settings_moves_together_and_pictures_are_axes():
+    axes = {
+        ("content_weight", "style_weight"): [(1, 10), (2, 20)],
+        "style": ["night_cafe", "harvest_at_la_crau"],
+    }
+    runs = grid("chenonceau", "", axes, BASE)
+    assert [(r.config.content_weight, r.config.style_weight, r.style) for r in runs] == [
+        (1, 10, "night_cafe"), (1, 10, "harvest_at_la_crau"),
+        (2, 20, "night_cafe"), (2, 20, "harvest_at_la_crau"),
+    ]  # fmt: skip
+
+
+def test_a_list_of_configs_is_a_grid():
+    configs = [BASE, replace(BASE, seed=1), BASE]
+    assert [run.config for run in grid(*PAIR, configs, BASE)] == configs
+
+
+def test_the_table_is_tidy_and_typed(tmp_path):
+    done = quick(tmp_path, {"style_weight": [1000, 10], "size": [(48, 64), (32, 48)]})
+    table = done.table
+    assert list(zip(table["style_weight"], table["size"], strict=True)) == [
+        (1000, "48x64"), (10, "48x64"), (1000, "32x48"), (10, "32x48"),
+    ][::-1]  # fmt: skip
+    assert (table["status"] == "complete").all()
+    assert table["content"].unique().tolist() == ["chenonceau"]
+    for column in ("last/total", "last/tv", "ssim", "content_distance", "seconds", "learning_rate"):
+        assert pd.api.types.is_numeric_dtype(table[column]), column
+    key = table.index[0]
+    assert done.result(key).config.style_weight == 10
+    assert table.loc[key, "last/total"] == pytest.approx(done.result(key).history["total"].iloc[-1])
+    histories = done.histories
+    assert len(histories) == 4 * 2
+    assert set(histories["run"]) == set(table.index)
+    table.to_parquet(tmp_path / "table.parquet")
+    again = pd.read_parquet(tmp_path / "table.parquet")
+    assert again["ssim"].tolist() == table["ssim"].tolist()
+    assert Sweep.load(tmp_path).table.equals(table)
+
+
+def test_rerun_skips_completed_runs_and_growing_computes_only_what_is_new(tmp_path):
+    quick(tmp_path)
+    before = stamps(tmp_path)
+    quick(tmp_path)
+    assert stamps(tmp_path) == before
+    table = quick(tmp_path, {"style_weight": [10, 100, 1000]}).table
+    assert table["style_weight"].tolist() == [10, 100, 1000]
+    assert before.items() <= stamps(tmp_path).items()
+
+
+def test_partial_runs_are_redone(tmp_path):
+    done = quick(tmp_path)
+    key = done.table.index[0]
+    (tmp_path / key / "result.json").unlink()
+    assert done.table.loc[key, "status"] == "pending"
+    assert (quick(tmp_path).table["status"] == "complete").all()
+
+
+def test_a_run_that_fails_is_a_row_with_its_error_until_it_is_retried(tmp_path, monkeypatch):
+    config = replace(BASE, init=str(tmp_path / "start.png"))
+    out = tmp_path / "sweep"
+    table = quick(out, [BASE, config]).table
+    assert sorted(table["status"]) == ["complete", "failed"]
+    (error,) = table["error"].dropna()
+    assert "start.png' does not exist" in error
+    before = stamps(out)
+    quick(out, [BASE, config])
+    assert stamps(out) == before
+    Path(tmp_path / "start.png").write_bytes(sample("chenonceau").read_bytes())
+    assert (quick(out, [BASE, config], retry_failed=True).table["status"] == "complete").all()
+
+
+def test_a_corrupt_run_is_a_failed_row_and_can_be_retried(tmp_path):
+    done = quick(tmp_path)
+    key = done.table.index[0]
+    (tmp_path / key / "result.json").write_text("{")
+    row = quick(tmp_path).table.loc[key]
+    assert row["status"] == "failed"
+    assert "is damaged; retry the failed runs" in row["error"]
+    assert (quick(tmp_path, retry_failed=True).table["status"] == "complete").all()
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory):
+    out = tmp_path_factory.mktemp("serial")
+    return quick(out, TWELVE, threads=1).table.drop(columns=VARIES)
+
+
+def test_two_processes_give_the_same_table(tmp_path, serial):
+    table = quick(tmp_path, TWELVE, workers=2, threads=1).table.drop(columns=VARIES)
+    pd.testing.assert_frame_equal(table, serial, check_exact=True)
+
+
+def test_a_dask_cluster_gives_the_same_table(tmp_path, serial):
+    from distributed import Client, LocalCluster
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        LocalCluster(host="127.0.0.1", **options) as cluster,
+        Client(cluster) as client,
+    ):
+        executor = client.get_executor(pure=False)
+        table = quick(tmp_path, TWELVE, executor=executor, threads=1).table.drop(columns=VARIES)
+    pd.testing.assert_frame_equal(table, serial, check_exact=True)
+
+
+def test_workers_that_do_not_see_the_folder_send_their_files_back(tmp_path, monkeypatch):
+    """A thread pool stands for a far machine: what it is told as folder exists nowhere."""
+    module = importlib.import_module("stylelab.sweeps")
+    real = module.execute
+
+    def far(key, run, out, threads):
+        return real(key, run, tmp_path / "nowhere", threads)
+
+    monkeypatch.setattr(module, "execute", far)
+    with ThreadPoolExecutor(1) as executor:
+        table = quick(tmp_path / "sweep", executor=executor).table
+    assert (table["status"] == "complete").all()
+    assert not (tmp_path / "nowhere").exists()
+    assert Result.load(tmp_path / "sweep" / table.index[0]).config.steps == 2
+
+
+def test_a_worker_that_dies_costs_its_run_and_not_the_sweep(tmp_path):
+    configs = [replace(BASE, steps=100_000), BASE, replace(BASE, seed=1)]
+    sweeping = threading.Thread(target=quick, args=(tmp_path, configs), kwargs={"workers": 2})
+    sweeping.start()
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("*/result.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for child in psutil.Process().children():
+        if "spawn_main" in " ".join(child.cmdline()):
+            child.kill()
+    sweeping.join(60)
+    assert not sweeping.is_alive()
+    table = collect(tmp_path).set_index("steps")
+    assert table.loc[2, "status"].tolist() == ["complete", "complete"]
+    assert table.loc[100_000, "status"] == "failed"
+    assert "ProcessExpired" in table.loc[100_000, "error"]
+
+
+def test_two_sweeps_on_one_folder_do_each_run_once(tmp_path):
+    made = []
+    module = importlib.import_module("stylelab.sweeps")
+    real = module._make
+
+    def counting(run, folder):
+        made.append(run.key)
+        return real(run, folder)
+
+    axes = {"style_weight": [10, 100, 1000]}
+    module._make = counting
+    try:
+        threads = [threading.Thread(target=quick, args=(tmp_path, axes)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        module._make = real
+    assert sorted(made) == sorted(set(made))
+    assert len(made) == 3
+    assert (collect(tmp_path)["status"] == "complete").all()
+
+
+def test_ctrl_c_keeps_what_there_is_and_the_same_sweep_goes_on(tmp_path):
+    axes, base = {"seed": [0, 1, 2]}, replace(BASE, steps=40)
+    timer = threading.Timer(1.5, os.kill, [os.getpid(), signal.SIGINT])
+    quick(tmp_path, {"seed": [9]}, base=replace(BASE, steps=1))  # what is prepared once
+    timer.start()
+    table = quick(tmp_path, axes, base=replace(base, steps=4000)).table
+    timer.join()
+    assert "interrupted" in set(table["status"])
+    (key,) = table.index[table["status"] == "interrupted"]
+    assert (tmp_path / key / "state.pt").exists()
+
+
+GOOD = 'content = "chenonceau"\nstyle = "night_cafe"\n[axes]\nstyle_weight = [1, 2]\n'
+BAD_GRIDS = {
+    "no TOML": ("content = \n", r"line 1"),
+    "unknown key": ('contents = "a"\n', r"grid.toml, line 1: unknown key 'contents'.*did you mean"),
+    "no content": ('style = "night_cafe"\n', "content is missing"),
+    "unknown preset": (f'preset = "papr"\n{GOOD}', r"grid.toml, line 1: unknown preset 'papr'"),
+    "unknown setting": (GOOD + "\nstyle_wieght = [1]\n", r"line 6: unknown setting 'style_wieght'"),
+    "unknown base": (GOOD + "[base]\nstep = 3\n", r"line 6: unknown setting 'step'"),
+    "empty axis": (GOOD + "tv_weight = []\n", r"line 5: axis tv_weight has no values"),
+    "axis in words": (GOOD + 'pooling = "max"\n', r"line 5: axis pooling has no values"),
+    "bad value": (GOOD + "steps = [5, 0]\n", r"line 5: steps=0: should be greater"),
+    "short pair": (GOOD + '"seed steps" = [[1]]\n', r"line 5: axis seed steps: each value"),
+    "unknown sample": (GOOD.replace("chenonceau", "chenoncau"), "did you mean 'chenonceau'"),
+    "missing picture": (GOOD.replace("chenonceau", "no.jpg"), "'no.jpg' does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_GRIDS)
+def test_bad_grids_give_one_line_and_status_2(case, tmp_path, monkeypatch, capsys):
+    text, words = BAD_GRIDS[case]
+    monkeypatch.chdir(tmp_path)
+    Path("grid.toml").write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", "grid.toml", "--out", "out"])
+    printed = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert printed.count("\n") == 1
+    assert re.search(words, printed), printed
+    assert not Path("out").exists()
+
+
+def test_more_bad_input_gives_one_line(tmp_path):
+    with pytest.raises(
+        InputError, match=r"nowhere.toml'.*give a grid file, or a shipped grid: amb"
+    ):
+        read_grid("nowhere.toml")
+    with pytest.raises(InputError, match="holds no sweep"):
+        Sweep.load(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        quick(tmp_path / "file" / "out")
+    with pytest.raises(InputError, match="axis seed has no values"):
+        quick(tmp_path / "out", {"seed": []})
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    quick(tmp_path, {"style_weight": [10]})
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match="No space left on device; name another place"):
+        quick(tmp_path, {"style_weight": [10, 1000]})
+    monkeypatch.undo()
+    assert {p: p.read_bytes() for p in before} == before
+    assert (quick(tmp_path, {"style_weight": [10, 1000]}).table["status"] == "complete").all()
+
+
+@pytest.mark.parametrize("name", ["ambiguities", "class", "resolution", "weights"])
+def test_shipped_grids_are_read(name):
+    assert name in shipped_grids()
+    runs = read_grid(name)
+    assert len(runs) == {"ambiguities": 14, "class": 9, "resolution": 8, "weights": 20}[name]
+
+
+def test_the_command_sweeps_and_a_dry_run_only_tells(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("g.toml").write_text(GOOD + "[base]\nsize = [32, 48]\nsteps = 2\n")
+    main(["sweep", "g.toml", "--dry-run"])
+    assert "2 runs: about 0 minutes one by one, 0 MB" in capsys.readouterr().out
+    assert not Path("runs").exists()
+    main(["sweep", "g.toml"])
+    assert "{'complete': 2}" in capsys.readouterr().out
+    assert len(pd.read_csv("runs/g/table.csv")) == 2
+    spec = json.loads(next(Path("runs/g").glob("*/run.json")).read_text())
+    assert spec["content"] == "chenonceau"
+
+
+def test_the_estimate_counts_steps_and_pixels():
+    runs = grid(*PAIR, {"steps": [10, 20]}, BASE)
+    seconds, size = estimate(runs)
+    assert 0.01 < seconds < 60
+    assert size == 2 * 3 * 32 * 48 + 150 * 30
+
+
+def test_a_run_ends_early_below_the_objective_that_is_asked_for(tmp_path):
+    base = replace(BASE, steps=200)
+    total = quick(tmp_path, [base]).histories["total"]
+    goal = float(total.iloc[3:].min() * 1.5)
+    done = quick(tmp_path / "early", [replace(base, stop_below=goal)])
+    early = done.histories["total"]
+    assert len(early) < 200
+    assert early.iloc[-1] < goal <= early.iloc[:-1].min()
+    assert done.table["status"].tolist() == ["complete"]
+
+
+def test_the_sweep_command_needs_no_dask_unless_asked(tmp_path):
+    code = "import sys, stylelab.sweeps; assert 'distributed' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
