@@ -213,8 +213,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def image_hash(source: Source) -> str:
     """SHA-256 of a file's bytes, or of the pixels of an image that is in no file."""
     if isinstance(source, (str, os.PathLike)):
-        _open(source)  # so that a fault is named before its bytes are read
-        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+        try:
+            return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+        except OSError:
+            _open(source)  # which says what is wrong
+            raise
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     image = _flatten(_open(source))

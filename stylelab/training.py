@@ -65,6 +65,7 @@ class Transfer:
         loop: dict[str, Any] = {name: float(bool(getattr(c, name))) for name in WEIGHTS}
         loop |= {"steps": 1, "learning_rate": 1, "decay_every": 0, "stop_below": 0}
         loop |= {"optimizer": "adam", "init": "content"}
+        loop |= {} if c.weights == "random" else {"seed": 0}
         self.model, self.objective, self.pictures = prepare(
             *sources, tuple(self.identity.values()), replace(c, **loop), self.device, self.dtype
         )

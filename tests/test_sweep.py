@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from stylelab import PRESETS, InputError, Result, Sweep, collect, grid, sample, sweep
+from stylelab import PRESETS, InputError, Result, Sweep, Transfer, collect, grid, sample, sweep
 from stylelab.cli import main
 from stylelab.grids import estimate, read_grid, shipped_grids
 
@@ -206,16 +206,22 @@ def test_two_sweeps_on_one_folder_do_each_run_once(tmp_path):
     assert (collect(tmp_path)["status"] == "complete").all()
 
 
-def test_ctrl_c_keeps_what_there_is_and_the_same_sweep_goes_on(tmp_path):
-    axes, base = {"seed": [0, 1, 2]}, replace(BASE, steps=40)
-    timer = threading.Timer(1.5, os.kill, [os.getpid(), signal.SIGINT])
-    quick(tmp_path, {"seed": [9]}, base=replace(BASE, steps=1))  # what is prepared once
-    timer.start()
-    table = quick(tmp_path, axes, base=replace(base, steps=4000)).table
-    timer.join()
-    assert "interrupted" in set(table["status"])
-    (key,) = table.index[table["status"] == "interrupted"]
-    assert (tmp_path / key / "state.pt").exists()
+def test_ctrl_c_keeps_what_there_is_and_the_same_sweep_goes_on(tmp_path, monkeypatch):
+    axes, base, made = {"seed": [0, 1, 2]}, replace(BASE, steps=6), []
+    step = Transfer.step
+
+    def interrupted(transfer):
+        step(transfer)
+        made.append(1)
+        if len(made) == 8:  # the second step of the second run
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Transfer, "step", interrupted)
+    table = quick(tmp_path, axes, base=base).table
+    assert table["status"].tolist() == ["complete", "interrupted", "pending"]
+    assert (tmp_path / table.index[1] / "state.pt").exists()
+    assert (quick(tmp_path, axes, base=base).table["status"] == "complete").all()
+    assert len(made) == 18  # no step was made twice
 
 
 GOOD = 'content = "chenonceau"\nstyle = "night_cafe"\n[axes]\nstyle_weight = [1, 2]\n'
