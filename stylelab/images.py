@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tempfile
+import uuid
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -189,7 +190,7 @@ def save_image(
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
