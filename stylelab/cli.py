@@ -40,6 +40,7 @@ def transfer(
         config: The settings; their defaults are the preset's.
         preset: Where the settings start from; options change them.
     """
+    from stylelab.grids import find
     from stylelab.images import SUFFIXES, check_writable, save_image
     from stylelab.training import stylize
 
@@ -47,7 +48,7 @@ def transfer(
     if out.suffix and not picture_only and not out.is_dir():
         raise InputError(unknown("image format", out.suffix, SUFFIXES) + "; or name a folder")
     check_writable(out)
-    result = stylize(_find(content), _find(style), config, None if picture_only else out)
+    result = stylize(find(content), find(style), config, None if picture_only else out)
     if picture_only:
         save_image(result.image, out, {"config": config.to_dict()})
     done = f"{out}: {len(result.history)} steps"
@@ -169,14 +170,6 @@ def lab() -> None:
         shutil.copytree(shipped, notebooks)
     root = f"--ServerApp.root_dir={notebooks.resolve()}"
     raise SystemExit(subprocess.call([sys.executable, "-m", "jupyter", "lab", root]))
-
-
-def _find(name: str) -> Path:
-    """The path of that name, or else the sample image."""
-    from stylelab.images import sample
-
-    # "photo.jpg" and "my/photo" can only be paths; let the loader say what is wrong with them.
-    return Path(name) if Path(name).exists() or not re.fullmatch(r"\w+", name) else sample(name)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

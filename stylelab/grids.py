@@ -1,7 +1,6 @@
 """Grids of runs, from Python or from a TOML file."""
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +40,8 @@ class Run:
 
 def find(name: str) -> Path:
     """The path of a picture, or of the sample of that name."""
-    return Path(name) if Path(name).exists() or "." in name or os.sep in name else sample(name)
+    # "photo.jpg" and "my/photo" can only be paths; let the loader say what is wrong with them.
+    return Path(name) if Path(name).exists() or not re.fullmatch(r"\w+", name) else sample(name)
 
 
 def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) -> list[Run]:

@@ -4,7 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
@@ -146,7 +146,7 @@ def _short(value: Any) -> str:
 class Shown:
     """HTML that a notebook shows."""
 
-    html: str
+    html: str = field(repr=False)  # or a notebook would store the picture twice
 
     def _repr_html_(self) -> str:
         return self.html
