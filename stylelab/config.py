@@ -120,10 +120,16 @@ class Config:
     """Layers whose Gram matrices hold the style."""
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     """Number of steps; the paper's epochs."""
-    optimizer: Literal["adam", "lbfgs"] = "adam"
-    """What updates the pixels; a step of either is one evaluation."""
+    scales: Annotated[int, Field(ge=1, le=8)] = 1
+    """Coarse-to-fine scales, each twice the size of the last and with half as many of the steps."""
+    optimizer: Literal["adam", "lbfgs", "pyramid"] = "adam"
+    """What updates the pixels; a step of each is one evaluation. pyramid is Adam at several
+    resolutions of the image at once."""
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.1
     """Step size, in units of the standardised image (0.1 is about 0.02 of the range 0 to 1)."""
+    schedule: Literal["constant", "linear"] = "constant"
+    """How the step size goes over the steps of a scale: linear rises for ten steps, then falls to
+    zero."""
     decay_every: Annotated[int, Field(ge=0)] = 0
     """Steps after which the learning rate is multiplied by 0.1, again and again; 0 is never."""
     stop_below: Annotated[float, Field(ge=0)] = 0.0
@@ -141,6 +147,9 @@ class Config:
     """Padding at the first convolution; zeros leave a border."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the convolutions; auto is bfloat16 where the hardware has it natively."""
+    memory: Literal["plain", "low"] = "plain"
+    """low keeps a fraction of the feature maps and computes the others twice, in a third more
+    time."""
     device: Annotated[str, AfterValidator(check_device)] = "auto"
     """Device: auto, cpu, cuda, cuda:N or mps."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -153,6 +162,8 @@ class Config:
                 raise InputError(f"{name} is empty: name a layer or set its loss weight to 0")
         if not any((self.content_weight, self.style_weight, self.tv_weight)):
             raise InputError("all loss weights are 0: set one of them above 0")
+        if self.schedule == "linear" and self.decay_every:
+            raise InputError("decay_every belongs to schedule='constant': set one of them")
         if not self.init or not self.weights:
             raise InputError("init and weights may not be empty")
 
@@ -176,6 +187,10 @@ class Config:
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "paper-large": Config(size=(300, 450)),
+    # The objective of 500 plain steps in far fewer; docs/fast.md has the curves.
+    "fast": Config(
+        size=(300, 450), optimizer="pyramid", learning_rate=0.15, schedule="linear", steps=150
+    ),
     # After Gatys, Ecker and Bethge 2016: average pooling, conv4_2, no total variation, L-BFGS.
     "gatys": Config(
         size=(300, 450),

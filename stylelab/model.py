@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from stylelab.config import CONVOLUTIONS, LAYERS, check_layer
 from stylelab.errors import InputError
@@ -42,6 +43,8 @@ class VGG19(nn.Module):
             ("filter", Gatys et al. 2016); "none" keeps them; "auto" is "none" for torchvision's.
         padding: "zeros" or "replicate", at the first convolution; the others pad with zeros.
         seed: of random weights.
+        recompute: keep only the maps asked for and those between blocks for the backward pass,
+            which computes the others again.
 
     Raises:
         InputError: unknown layer, or weights that are missing, damaged or of another network.
@@ -55,8 +58,10 @@ class VGG19(nn.Module):
         normalise: str = "auto",
         padding: Literal["zeros", "replicate"] = "replicate",
         seed: int = 0,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         self.layers = tuple(sorted({check_layer(name) for name in layers}, key=LAYERS.index))
         self.pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
         if normalise == "auto":
@@ -77,19 +82,35 @@ class VGG19(nn.Module):
             shape = tuple(image.shape)
             raise InputError(f"VGG-19 takes images (B, 3, H, W) of at least 16x16, not {shape}")
         x = image.contiguous(memory_format=torch.channels_last)
+        kept: dict[str, Tensor] = {}
+        for block in "12345":
+            names = [name for name in self.convolutions if name[4] == block]
+            if self.recompute and x.requires_grad:
+                x, maps = checkpoint(
+                    self._block, x, names, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                x, maps = self._block(x, names)
+            kept |= maps
+        return kept
+
+    def _block(self, x: Tensor, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
         kept = {}
-        for name, convolution in self.convolutions.items():
+        for name in names:
+            convolution = self.convolutions[name]
             if name.endswith("_1") and name != "conv1_1":
                 # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
                 x = self.pool(x, 2, ceil_mode=True)
             x = convolution(x.to(cast(Tensor, convolution.weight).dtype))
             if name in self.layers:
                 kept[name] = x
+                if name == self.layers[-1]:
+                    break
             # In place only where nobody keeps the map before it: it would be overwritten.
             x = F.relu(x, inplace=name not in self.layers)
             if (relu := name.replace("conv", "relu")) in self.layers:
                 kept[relu] = x
-        return kept
+        return x, kept
 
 
 def weights_id(weights: str, seed: int = 0) -> str:

@@ -3,12 +3,8 @@
 import math
 import os
 import platform
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -17,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -24,9 +21,11 @@ from stylelab.config import PRESETS, Config
 from stylelab.device import peak_memory_mb, pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.images import Source, check_writable, image_hash, load_image, restore, standardise
+from stylelab.interrupts import deferred_interrupt
 from stylelab.methods import METHODS
 from stylelab.metrics import measure
 from stylelab.model import VGG19, weights_id
+from stylelab.optimizers import learning_rate, make_optimizer, plan_scales
 from stylelab.result import PARTS, Result
 
 Objective = Callable[[Tensor], dict[str, Tensor]]
@@ -61,33 +60,20 @@ class Transfer:
         sources = tuple(
             s if isinstance(s, (str, bytes, Path)) else load_image(s) for s in (content, style)
         )
-        # What only the loop reads must not keep two runs from sharing what is prepared.
-        loop: dict[str, Any] = {name: float(bool(getattr(c, name))) for name in WEIGHTS}
-        loop |= {"steps": 1, "learning_rate": 1, "decay_every": 0, "stop_below": 0}
-        loop |= {"optimizer": "adam", "init": "content"}
-        loop |= {} if c.weights == "random" else {"seed": 0}
-        self.model, self.objective, self.pictures = prepare(
-            *sources, tuple(self.identity.values()), replace(c, **loop), self.device, self.dtype
-        )
-        content, style = self.pictures
-        height, width = content.shape[2:]
-        initial = {"content": content, "style": style}.get(c.init)
+        image = load_image(sources[0], c.size, c.fit)
+        height, width = image.shape[2:]
+        self.sizes, self.ends = plan_scales((height, width), c)
+        self._sources, self._scale = sources, 0
+        size = self._prepare()
         if c.init == "noise":
             generator = torch.Generator().manual_seed(c.seed)
-            self.variable = torch.randn(1, 3, height, width, generator=generator).to(self.device)
+            variable = torch.randn(1, 3, *size, generator=generator).to(self.device)
         else:
-            initial = load_image(c.init, (height, width), c.fit) if initial is None else initial
-            self.variable = standardise(initial.to(self.device)).clone()
-        self.variable.requires_grad_()
-        self.optimizer: torch.optim.Optimizer
-        if c.optimizer == "adam":
-            self.optimizer = torch.optim.Adam([self.variable], lr=c.learning_rate)
-        else:  # one evaluation a step, so that its steps count like Adam's
-            self.optimizer = torch.optim.LBFGS(
-                [self.variable], lr=c.learning_rate, max_iter=1, history_size=20
-            )
-        every = c.decay_every or sys.maxsize
-        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, every, gamma=0.1)
+            pictures = dict(zip(("content", "style"), self.pictures, strict=True))
+            initial = pictures.get(c.init)
+            initial = load_image(c.init, size, c.fit) if initial is None else initial
+            variable = standardise(initial.to(self.device)).clone()
+        self._optimise(variable)
         self._names: list[str] = []  # of the total and the terms, known after the first step
         self._rows: list[Tensor] = []  # their values at each step, left on the device
         self._seconds: list[float] = []
@@ -110,6 +96,34 @@ class Transfer:
         self._seconds.append(self.seconds + time.perf_counter() - started)
         if self.steps_done % CHECK_EVERY == 0 or self.done:
             self._check_finite()
+        if self.steps_done == self.ends[self._scale] < self.ends[-1]:
+            self._scale += 1
+            self._optimise(F.interpolate(self.variable.detach(), self._prepare(), mode="bicubic"))
+
+    def _prepare(self) -> tuple[int, int]:
+        """Read the targets at the size of the scale at hand."""
+        c, size = self.config, self.sizes[self._scale]
+        # What only the loop reads must not keep two runs from sharing what is prepared.
+        loop: dict[str, Any] = {name: float(bool(getattr(c, name))) for name in WEIGHTS}
+        loop |= {"steps": 1, "learning_rate": 1, "decay_every": 0, "stop_below": 0, "scales": 1}
+        loop |= {"optimizer": "adam", "schedule": "constant", "init": "content", "size": size}
+        loop |= {} if c.weights == "random" else {"seed": 0}
+        self.model, self.objective, self.pictures = prepare(
+            *self._sources,
+            tuple(self.identity.values()),
+            replace(c, **loop),
+            self.device,
+            self.dtype,
+        )
+        return size
+
+    def _optimise(self, variable: Tensor) -> None:
+        """Take ``variable`` as the image, with an optimiser that knows nothing yet."""
+        self.variable = variable.requires_grad_()
+        self.optimizer = make_optimizer(self.variable, self.config)
+        before = self.ends[self._scale - 1] if self._scale else 0
+        factor = learning_rate(self.config, self.ends[self._scale] - before)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the terms: the one place where the loss weights enter."""
@@ -124,7 +138,7 @@ class Transfer:
     @property
     def done(self) -> bool:
         """Whether all steps are made, or the total is below ``config.stop_below``."""
-        below = self.config.stop_below > 0 and self.steps_done > 0
+        below = self.config.stop_below > 0 and self.steps_done > max([0, *self.ends[:-1]])
         low = below and float(self._rows[-1][0]) < self.config.stop_below
         return self.steps_done >= self.config.steps or low
 
@@ -171,11 +185,16 @@ class Transfer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state; only the number of steps may differ."""
-        theirs = replace(Config.from_dict(state["config"]), steps=self.config.steps)
+        """Go on from a saved state; the number of steps may differ where nothing depends on it."""
+        theirs = Config.from_dict(state["config"])
+        if self.config.schedule == "constant" and self.config.scales == 1:
+            theirs = replace(theirs, steps=self.config.steps)
         if theirs != self.config or any(state[k] != value for k, value in self.identity.items()):
             raise InputError("the state is of other images, weights or settings; start a new run")
-        self.variable.data.copy_(state["variable"])
+        self._scale = sum(end <= len(state["seconds"]) for end in self.ends[:-1])
+        if state["variable"].shape[2:] != self.variable.shape[2:]:
+            self._prepare()
+        self._optimise(state["variable"].to(self.device).clone())
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self._names, self._seconds = list(state["names"]), list(state["seconds"])
@@ -228,7 +247,7 @@ def prepare(
     style = load_image(style, (height, width), config.fit)
     method, c = METHODS["gatys"], config
     settings = (c.weights, c.pooling, c.normalise, c.padding, c.seed)
-    model = VGG19(method.layers(c), *settings).to(device, dtype)
+    model = VGG19(method.layers(c), *settings, recompute=c.memory == "low").to(device, dtype)
     standard = [standardise(image.to(device)) for image in (content, style)]
     return model, method.objective(*standard, model, c), (content, style)
 
@@ -299,22 +318,3 @@ def _earlier(folder: Path, content: Source, style: Source, config: Config) -> Re
     if earlier.config != config or any(kept[key] != value for key, value in wanted.items()):
         raise InputError(f"'{folder}' holds another run; name another folder, or delete it")
     return earlier
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into a flag, so that it never cuts a step in half; a second one interrupts."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        return (yield flag)  # only the main thread hears signals
-
-    def handle(signum: int, frame: object) -> None:
-        if flag.is_set():
-            raise KeyboardInterrupt
-        flag.set()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGINT, before)

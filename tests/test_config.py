@@ -20,7 +20,12 @@ BAD = {
     "one side in a tuple": ({"size": (150,)}, "size=.150,. should be .height, width."),
     "huge": ({"size": (10**6, 20)}, "in whole pixels from 16 to 10000"),
     "size in words": ({"size": "large"}, "size='large' should be"),
-    "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd': should be 'adam' or 'lbfgs'"),
+    "optimizer": ({"optimizer": "sgd"}, "optimizer='sgd': should be 'adam', 'lbfgs' or 'pyramid'"),
+    "two schedules": (
+        {"schedule": "linear", "decay_every": 5},
+        "decay_every belongs to schedule='constant'",
+    ),
+    "scales": ({"scales": 0}, "scales=0: should be greater than or equal to 1"),
     "pooling": ({"pooling": "mean"}, "pooling='mean': should be 'max' or 'avg'"),
     "layer": ({"style_layers": ("relu6_1",)}, r"relu6_1.*VGG-19 has.*did you mean 'relu5_1'"),
     "one layer in a string": ({"content_layers": "relu4_1"}, "should be a valid tuple"),
@@ -69,6 +74,7 @@ def test_the_hash_depends_on_every_value_and_on_nothing_else():
         "content_layers": ("relu4_2",), "style_layers": ("relu1_1",), "steps": 2,
         "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "stop_below": 2,
         "init": "noise",
+        "scales": 2, "schedule": "linear", "memory": "low",
         "weights": "random", "normalise": "none", "pooling": "avg", "padding": "zeros",
         "precision": "float32", "device": "cpu", "seed": 2,
     }  # fmt: skip

