@@ -5,12 +5,14 @@ textbook loop judges stylelab's pictures independently.
 """
 
 import argparse
+import multiprocessing
 import os
 import platform
 import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,6 +128,30 @@ def make(side: str, pair: tuple[str, str], config: Config) -> Textbook | Pastich
         return Pastiche(*pair, config)
     precision = "float32" if side.endswith("float32") else config.precision
     return Transfer(*(sample(name) for name in pair), replace(config, precision=precision))
+
+
+class Apart:
+    """A side in a process of its own, so that nothing that one side sets reaches another."""
+
+    def __init__(self, side: str, pair: tuple[str, str], config: Config) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.process = ProcessPoolExecutor(1, mp_context=context)
+        self.process.submit(_begin, side, pair, config).result()
+
+    def step(self) -> float:
+        return self.process.submit(_step).result()
+
+    def close(self) -> None:
+        self.process.shutdown()
+
+
+def _begin(side: str, pair: tuple[str, str], config: Config) -> None:
+    global _side
+    _side = make(side, pair, config)
+
+
+def _step() -> float:
+    return seconds(_side.step)
 
 
 def seconds(act: Callable[[], object]) -> float:

@@ -3,7 +3,7 @@
 import statistics
 
 import pandas as pd
-from sides import LARGE, PAIRS, SMALL, alternate, make, quick, ratio, report
+from sides import LARGE, PAIRS, SMALL, Apart, alternate, quick, ratio, report
 
 from stylelab import Config
 
@@ -15,8 +15,10 @@ def main() -> None:
     rows = []
     for size in (SMALL, LARGE):
         config = Config(size=size, steps=100_000)
-        sides = {name: make(name, PAIRS[0], config) for name in SIDES}
+        sides = {name: Apart(name, PAIRS[0], config) for name in SIDES}
         taken = alternate({name: side.step for name, side in sides.items()}, 3 if short else 15)
+        for side in sides.values():
+            side.close()
         for name in SIDES:
             rows.append(
                 {
@@ -28,7 +30,8 @@ def main() -> None:
                 }
             )
     words = (
-        "Medians of steps taken in turns; the ratios are medians of the rounds' ratios. "
+        "Each side has its own process, and they take steps in turns. The ratios are medians of "
+        "the rounds' ratios. "
         "The objective, layers, weights and images are the same."
     )
     report("speed", "Seconds a step", pd.DataFrame(rows), words, not short)

@@ -189,7 +189,7 @@ PRESETS: dict[str, Config] = {
     "paper-large": Config(size=(300, 450)),
     # The objective of 500 plain steps in far fewer; docs/fast.md has the curves.
     "fast": Config(
-        size=(300, 450), optimizer="pyramid", learning_rate=0.15, schedule="linear", steps=150
+        size=(300, 450), optimizer="pyramid", learning_rate=0.15, schedule="linear", steps=180
     ),
     # After Gatys, Ecker and Bethge 2016: average pooling, conv4_2, no total variation, L-BFGS.
     "gatys": Config(

@@ -7,9 +7,6 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from scipy.stats import wasserstein_distance
-from skimage.color import rgb2lab
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from stylelab.images import standardise
@@ -37,8 +34,8 @@ def content_distance(image: Tensor, content: Tensor) -> float:
 
     ||F(image) - F(content)|| / ||F(content)||, Frobenius norms, after Gatys et al. 2016.
     """
-    reference = _features(content)[CONTENT_LAYER]
-    return float((_features(image)[CONTENT_LAYER] - reference).norm() / reference.norm())
+    (of_image, _), (reference, _) = _read(image), _read(content)
+    return float((of_image - reference).norm() / reference.norm())
 
 
 def style_distance(image: Tensor, style: Tensor) -> float:
@@ -46,12 +43,15 @@ def style_distance(image: Tensor, style: Tensor) -> float:
 
     The mean over relu1_1 ... relu5_1 of ||G(image) - G(style)|| / ||G(style)||, Frobenius norms.
     """
-    pairs = zip(_grams(image), _grams(style), strict=True)
+    (_, of_image), (_, of_style) = _read(image), _read(style)
+    pairs = zip(of_image, of_style, strict=True)
     return sum(float((a - b).norm() / b.norm()) for a, b in pairs) / len(STYLE_LAYERS)
 
 
 def ssim(image: Tensor, content: Tensor) -> float:
     """Mean structural similarity (Wang et al. 2004) of both images, -1 to 1 (the same image)."""
+    from skimage.metrics import structural_similarity  # here, because it takes 60 MB
+
     a, b = (x[0].permute(1, 2, 0).numpy() for x in (image, content))
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(a, b, channel_axis=2, data_range=1.0, **options))
@@ -63,6 +63,9 @@ def colour_distance(image: Tensor, style: Tensor) -> float:
     The mean over L*, a* and b* of the Wasserstein-1 distance of both images' pixel values; 2.3 is
     about the smallest difference that people notice.
     """
+    from scipy.stats import wasserstein_distance  # here, because they take 60 MB
+    from skimage.color import rgb2lab
+
     a, b = (rgb2lab(x[0].permute(1, 2, 0).numpy()).reshape(-1, 3) for x in (image, style))
     return float(sum(wasserstein_distance(a[:, i], b[:, i]) for i in range(3)) / 3)
 
@@ -91,13 +94,7 @@ def _yardstick() -> VGG19:
 
 @lru_cache(maxsize=3)  # one image is measured against the same content and style as the last one
 @torch.no_grad()
-def _features(image: Tensor) -> dict[str, Tensor]:
-    features: dict[str, Tensor] = _yardstick()(standardise(image))
-    return features
-
-
-@lru_cache(maxsize=3)
-@torch.no_grad()
-def _grams(image: Tensor) -> list[Tensor]:
-    features = _features(image)
-    return [gram_matrix(features[name]) for name in STYLE_LAYERS]
+def _read(image: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The content layer's features and the style layers' Gram matrices."""
+    features = _yardstick()(standardise(image))
+    return features[CONTENT_LAYER], [gram_matrix(features[name]) for name in STYLE_LAYERS]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from stylelab.config import CONVOLUTIONS, LAYERS, check_layer
+from stylelab.convolution import convolve
 from stylelab.errors import InputError
 from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, sample, samples, standardise
 
@@ -97,17 +98,17 @@ class VGG19(nn.Module):
     def _block(self, x: Tensor, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
         kept = {}
         for name in names:
-            convolution = self.convolutions[name]
+            convolution = cast(nn.Conv2d, self.convolutions[name])
             if name.endswith("_1") and name != "conv1_1":
                 # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
                 x = self.pool(x, 2, ceil_mode=True)
-            x = convolution(x.to(cast(Tensor, convolution.weight).dtype))
+            # ReLU in place only where nobody keeps the map before it: it would be overwritten.
+            x = convolve(x, convolution, relu=name not in self.layers)
             if name in self.layers:
                 kept[name] = x
                 if name == self.layers[-1]:
                     break
-            # In place only where nobody keeps the map before it: it would be overwritten.
-            x = F.relu(x, inplace=name not in self.layers)
+                x = F.relu(x)
             if (relu := name.replace("conv", "relu")) in self.layers:
                 kept[relu] = x
         return x, kept
@@ -233,24 +234,34 @@ def _from_torchvision(values: dict[str, Any], what: str) -> State:
     return state
 
 
-@lru_cache(maxsize=2)
 def _normalised(weights: str, identity: str, pooling: str, normalise: str, seed: int) -> State:
     state = load_weights(weights, seed)
     if normalise == "none":
         return state
-    pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
-    crops = [load_image(sample(name), (128, 128)) for name in samples().index]
-    x = standardise(torch.cat(crops)).contiguous(memory_format=torch.channels_last)
     before = torch.ones(3)  # what the channels that come in have been divided by
-    for name, (weight, bias) in state.items():
-        if name.endswith("_1") and name != "conv1_1":
-            x = pool(x, 2)
-        x = F.relu(F.conv2d(x, weight, bias, padding=1))
-        mean = x.mean((0, 2, 3))  # (C,)
-        # A few filters hardly ever fire; dividing by almost nothing would make them shout.
-        scale = mean.clamp_min(0.1 * mean.mean()) if normalise == "filter" else mean.mean()
-        scale = scale.expand_as(bias) / ACTIVATION
+    scales = _scales(weights, identity, pooling, normalise, seed)
+    for (name, (weight, bias)), scale in zip(state.items(), scales, strict=True):
         ratio = before / scale[:, None]  # (O, I)
         state[name] = weight * ratio[:, :, None, None], bias / scale
         before = scale
     return state
+
+
+@lru_cache(maxsize=4)
+def _scales(
+    weights: str, identity: str, pooling: str, normalise: str, seed: int
+) -> tuple[Tensor, ...]:
+    """For each convolution, what its channels are divided by; over crops of the samples."""
+    pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
+    crops = [load_image(sample(name), (128, 128)) for name in samples().index]
+    x = standardise(torch.cat(crops)).contiguous(memory_format=torch.channels_last)
+    scales = []
+    for name, (weight, bias) in load_weights(weights, seed).items():
+        if name.endswith("_1") and name != "conv1_1":
+            x = pool(x, 2)
+        x = F.relu_(F.conv2d(x, weight, bias, padding=1))
+        mean = x.mean((0, 2, 3))  # (C,)
+        # A few filters hardly ever fire; dividing by almost nothing would make them shout.
+        scale = mean.clamp_min(0.1 * mean.mean()) if normalise == "filter" else mean.mean()
+        scales.append(scale.expand_as(bias) / ACTIVATION)
+    return tuple(scales)

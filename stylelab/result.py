@@ -9,13 +9,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from stylelab.config import Config, preset_name
 from stylelab.errors import InputError
 from stylelab.images import load_image, save_image, write_atomically
-from stylelab.plots import plot_losses, show, size_name
 
 SCHEMA = 1  # of result.json
 # What a run's folder may hold; the second row is a sweep's.
@@ -88,6 +86,10 @@ class Result:
             ) from None
 
     def _repr_html_(self) -> str:
+        from matplotlib.figure import Figure  # here, because a run without a page needs neither
+
+        from stylelab.plots import plot_losses, show, size_name
+
         figure = Figure(figsize=(5, 3.4), layout="constrained")
         plot_losses(self.history, figure.subplots())
         last = self.history.iloc[-1]

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from stylelab.config import PRESETS, Config
-from stylelab.device import peak_memory_mb, pick_device, pick_precision
+from stylelab.device import keep_freed_memory, peak_memory_mb, pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.images import Source, check_writable, image_hash, load_image, restore, standardise
 from stylelab.interrupts import deferred_interrupt
@@ -115,6 +115,8 @@ class Transfer:
             self.device,
             self.dtype,
         )
+        if self.device.type == "cpu":
+            keep_freed_memory()
         return size
 
     def _optimise(self, variable: Tensor) -> None:

@@ -21,8 +21,9 @@ FILES = sorted((ROOT / "stylelab").rglob("*.py"))
 
 # A file may import only from files above it.
 ORDER = [
-    "errors", "config", "images", "model", "losses", "device", "metrics", "plots", "result",
-    "methods", "interrupts", "optimizers", "training", "grids", "sweeps", "reproduce", "cli",
+    "errors", "config", "images", "convolution", "model", "losses", "device", "metrics", "plots",
+    "result", "methods", "interrupts", "optimizers", "training", "grids", "sweeps", "reproduce",
+    "cli",
 ]  # fmt: skip
 
 

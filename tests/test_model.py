@@ -228,3 +228,37 @@ def test_indices_are_torchvisions():
     found = [i for i, module in enumerate(features) if isinstance(module, nn.Conv2d)]
     assert tuple(found) == INDICES
     assert [tuple(features[i].weight.shape) for i in found] == list(SHAPES.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_convolutions_are_the_plain_ones(dtype, content, monkeypatch):
+    """To rounding: sums may run in another order. The gradient meets ReLUs that flip at zero."""
+    layers = ["relu1_2", "conv2_2", "relu3_3", "relu4_4"]
+    model = VGG19(layers).to(dtype)
+    found = []
+    for packed in (True, False):
+        if not packed:
+            monkeypatch.setattr("stylelab.convolution.can_pack", lambda *_: False)
+        image = standardise(content).requires_grad_()
+        features = model(image)
+        sum(f.float().square().mean() for f in features.values()).backward()
+        found.append((features, image.grad))
+        assert any("packs" in vars(c) for c in model.convolutions.values())
+    (ours, gradient), (plain, expected) = found
+    rounding = 1e-4 if dtype == torch.float32 else 0.05
+    for name in layers:
+        assert (ours[name] - plain[name]).norm() < rounding * plain[name].norm()
+    assert (gradient - expected).norm() < rounding * expected.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_recomputing_gives_the_same_features_and_gradients(dtype, content):
+    found = []
+    for recompute in (False, True):
+        model = VGG19(["relu1_1", "conv3_1", "relu4_2"], recompute=recompute).to(dtype)
+        image = standardise(content).requires_grad_()
+        features = model(image)
+        sum(f.float().square().mean() for f in features.values()).backward()
+        found.append((features, image.grad))
+    assert all(torch.equal(found[0][0][name], f) for name, f in found[1][0].items())
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-6, atol=0)

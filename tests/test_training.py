@@ -28,7 +28,7 @@ def test_the_losses_fall_and_the_history_names_them(content, style, small):
     assert history["step"].tolist() == list(range(1, 31))
     assert history["seconds"].is_monotonic_increasing
     assert history["total"].iloc[-1] < 0.7 * history["total"].iloc[1]
-    assert history["content/relu4_4"].iloc[0] == 0  # it starts from the content
+    assert history["content/relu4_4"].iloc[0] < 1e-9  # it starts from the content
 
 
 def test_terms_are_unweighted_and_the_total_is_their_weighted_sum(content, style, small):

@@ -1,0 +1,93 @@
+"""Seconds to the objective at which the textbook loop ends after 500 steps: the preset `fast`.
+
+Every objective here is the textbook's own loss function, in float32, whoever made the picture.
+
+The textbook's 500 steps at 300x450 take a quarter of an hour a pair, so its final objective is
+found by the same 500 Adam steps in stylelab's `paper` preset (at 150x225 in float32, at 300x450 in
+the default precision), and its time is 500 times the median of its own steps, taken before and
+after the run of `fast`. `--textbook` makes all of its steps instead.
+"""
+
+import argparse
+import json
+import statistics
+from dataclasses import replace
+
+import pandas as pd
+from sides import LARGE, PAIRS, SMALL, Apart, Textbook, make, report
+
+from stylelab import PRESETS, Config
+
+STEPS = 500
+EVERY = 5  # steps between two judgements, which do not count as time
+
+
+def curve(side: object, judge: Textbook, steps: int, every: int) -> pd.DataFrame:
+    """Seconds in steps and the judged objective, every few steps and at the end."""
+    rows = [(0, 0.0, judge.judge(side.variable))]
+    for step in range(1, steps + 1):
+        side.step()
+        if step % every == 0 or step == steps:
+            rows.append((step, side.seconds, judge.judge(side.variable)))
+    return pd.DataFrame(rows, columns=["step", "seconds", "objective"])
+
+
+def compare(pair: tuple[str, str], config: Config, textbook: bool) -> dict[str, object]:
+    judge = Textbook(*pair, config)
+    if textbook:
+        for _ in range(STEPS):
+            judge.step()
+        goal = judge.judge(judge.variable)
+    else:
+        precision = "float32" if config.size == SMALL else "auto"
+        plain = make("stylelab", pair, replace(config, precision=precision))
+        goal = curve(plain, judge, STEPS, STEPS)["objective"].iloc[-1]
+    apart = Apart("textbook", pair, config)
+    apart.step()
+    taken = [apart.step() for _ in range(4)]
+    kept = ("optimizer", "learning_rate", "schedule", "steps")
+    fast = replace(config, **{name: getattr(PRESETS["fast"], name) for name in kept})
+    found = curve(make("stylelab", pair, fast), judge, fast.steps, EVERY)
+    taken += [apart.step() for _ in range(4)]
+    apart.close()
+    reached = found[found["objective"] <= goal]
+    slow = STEPS * statistics.median(taken)
+    quick = reached["seconds"].iloc[0] if len(reached) else float("nan")
+    row = {
+        "size": f"{config.size[0]}x{config.size[1]}",
+        "style weight": f"{config.style_weight:g}",
+        "pair": " / ".join(pair),
+        "objective of 500 textbook steps": f"{goal:.2f}",
+        "its seconds": f"{slow:.0f}",
+        "of fast": f"{found['objective'].iloc[-1]:.2f}",
+        "steps of fast to the goal": reached["step"].iloc[0] if len(reached) else "not reached",
+        "its seconds ": f"{quick:.1f}",
+        "times fewer seconds": f"{slow / quick:.1f}",
+    }
+    print(json.dumps(row, default=str), flush=True)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="one pair at 150x225")
+    parser.add_argument("--textbook", action="store_true", help="make all of the textbook's steps")
+    options = parser.parse_args()
+    cases = [(PAIRS[0], SMALL, 1000.0)]
+    if not options.quick:
+        cases = [(pair, size, 1000.0) for size in (SMALL, LARGE) for pair in PAIRS]
+        cases += [(pair, SMALL, 10_000.0) for pair in PAIRS[:2]]
+    rows = []
+    for pair, size, weight in cases:
+        rows.append(compare(pair, Config(size=size, style_weight=weight), options.textbook))
+    words = (
+        "The preset `fast` (180 steps) against the textbook's 500 Adam steps; every objective is "
+        "the textbook's own function in float32. How the textbook's figures were found is said "
+        "at the top of `benchmarks/objective.py`."
+    )
+    title = "Seconds to the objective of 500 textbook steps"
+    report("objective", title, pd.DataFrame(rows), words, not options.quick)
+
+
+if __name__ == "__main__":
+    main()
