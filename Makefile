@@ -5,7 +5,7 @@ STARTED := $(shell date +%s)
 TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lab notebooks format clean
+.PHONY: help reproduce test check lab notebooks format bench bench-quick clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,17 @@ lab: .venv/installed  ## open the notebooks in JupyterLab
 
 notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
+	@$(TOOK)
+
+BENCHMARKS := speed peak memory pixels batches precision curves objective figure
+
+bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about 90 minutes)
+	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@$(BIN)/python benchmarks/objective.py --style-weight 10000
+	@$(TOOK)
+
+bench-quick: .venv/installed-test  ## the same with few rounds at small sizes; prints only
+	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --quick || exit 1; done
 	@$(TOOK)
 
 clean:  ## remove what the other commands made

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -44,8 +45,8 @@ class VGG19(nn.Module):
             ("filter", Gatys et al. 2016); "none" keeps them; "auto" is "none" for torchvision's.
         padding: "zeros" or "replicate", at the first convolution; the others pad with zeros.
         seed: of random weights.
-        recompute: keep only the maps asked for and those between blocks for the backward pass,
-            which computes the others again.
+        recompute: keep only the maps asked for and the pooled ones for the backward pass, which
+            computes the others again.
 
     Raises:
         InputError: unknown layer, or weights that are missing, damaged or of another network.
@@ -77,33 +78,33 @@ class VGG19(nn.Module):
             weight, bias = state[name]
             self.convolutions[name].load_state_dict({"weight": weight, "bias": bias})
         self.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        names = list(self.convolutions)
+        self.pooled = {a for a, b in pairwise(names) if a[4] != b[4]}
+        # Between two segments stands a map that is kept anyway, or a pooled one, which is small.
+        ends = {n for n in names if {n, n.replace("conv", "relu")} & {*self.layers}} | self.pooled
+        cuts = [0, *(i + 1 for i, name in enumerate(names) if name in ends)]
+        self.segments = [names[a:b] for a, b in pairwise(cuts)]
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 16:
             shape = tuple(image.shape)
             raise InputError(f"VGG-19 takes images (B, 3, H, W) of at least 16x16, not {shape}")
         x = image.contiguous(memory_format=torch.channels_last)
+        if not (self.recompute and x.requires_grad):
+            return self._run(x, list(self.convolutions))[1]
         kept: dict[str, Tensor] = {}
-        for block in "12345":
-            names = [name for name in self.convolutions if name[4] == block]
-            if self.recompute and x.requires_grad:
-                x, maps = checkpoint(
-                    self._block, x, names, use_reentrant=False, preserve_rng_state=False
-                )
-            else:
-                x, maps = self._block(x, names)
+        for names in self.segments:
+            options: Any = {"use_reentrant": False, "preserve_rng_state": False}
+            x, maps = checkpoint(self._run, x, names, **options)
             kept |= maps
         return kept
 
-    def _block(self, x: Tensor, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _run(self, x: Tensor, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Some convolutions in a row, each with its ReLU and its pooling; what is kept of them."""
         kept = {}
         for name in names:
-            convolution = cast(nn.Conv2d, self.convolutions[name])
-            if name.endswith("_1") and name != "conv1_1":
-                # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
-                x = self.pool(x, 2, ceil_mode=True)
             # ReLU in place only where nobody keeps the map before it: it would be overwritten.
-            x = convolve(x, convolution, relu=name not in self.layers)
+            x = convolve(x, cast(nn.Conv2d, self.convolutions[name]), name not in self.layers)
             if name in self.layers:
                 kept[name] = x
                 if name == self.layers[-1]:
@@ -111,6 +112,9 @@ class VGG19(nn.Module):
                 x = F.relu(x)
             if (relu := name.replace("conv", "relu")) in self.layers:
                 kept[relu] = x
+            if name in self.pooled:
+                # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
+                x = self.pool(x, 2, ceil_mode=True)
         return x, kept
 
 

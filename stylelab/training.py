@@ -22,6 +22,7 @@ from stylelab.device import keep_freed_memory, peak_memory_mb, pick_device, pick
 from stylelab.errors import InputError
 from stylelab.images import Source, check_writable, image_hash, load_image, restore, standardise
 from stylelab.interrupts import deferred_interrupt
+from stylelab.memory import check_memory
 from stylelab.methods import METHODS
 from stylelab.metrics import measure
 from stylelab.model import VGG19, weights_id
@@ -63,6 +64,7 @@ class Transfer:
         image = load_image(sources[0], c.size, c.fit)
         height, width = image.shape[2:]
         self.sizes, self.ends = plan_scales((height, width), c)
+        check_memory(c, self.sizes[-1], self.dtype, self.device)
         self._sources, self._scale = sources, 0
         size = self._prepare()
         if c.init == "noise":
@@ -116,7 +118,7 @@ class Transfer:
             self.dtype,
         )
         if self.device.type == "cpu":
-            keep_freed_memory()
+            keep_freed_memory(2**26 if c.memory == "plain" else 2**20)
         return size
 
     def _optimise(self, variable: Tensor) -> None:

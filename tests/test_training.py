@@ -282,3 +282,15 @@ def test_killed_at_any_moment_the_folder_is_complete_or_redone(tmp_path, small):
     )
     assert len(result.history) == 6
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_packed_convolutions_change_the_papers_run_by_rounding_only(
+    content, style, small, monkeypatch
+):
+    config = replace(small, steps=30)
+    packed = stylize(content, style, config, progress=False)
+    monkeypatch.setattr("stylelab.convolution.can_pack", lambda *_: False)
+    plain = stylize(content, style, config, progress=False)
+    totals = [result.history["total"].iloc[-1] for result in (packed, plain)]
+    assert totals[0] == pytest.approx(totals[1], rel=5e-3)
+    assert (packed.image - plain.image).abs().mean() < 0.01

@@ -1,0 +1,51 @@
+"""Whether several pictures in one batch cost less each than one after the other."""
+
+import statistics
+
+import pandas as pd
+import torch
+from sides import LARGE, PAIRS, SMALL, alternate, make, quick, ratio, report
+
+from stylelab import Config, standardise
+from stylelab.methods import METHODS
+
+BATCH = 4
+
+
+def main() -> None:
+    short = quick()
+    rows = []
+    for size in (SMALL,) if short else (SMALL, LARGE):
+        config = Config(size=size)
+        transfer = make("stylelab", PAIRS[0], config)
+        content, style = (standardise(p).repeat(BATCH, 1, 1, 1) for p in transfer.pictures)
+        objective = METHODS["gatys"].objective(content, style, transfer.model, config)
+
+        def act(image: torch.Tensor, terms: object, transfer=transfer) -> None:
+            image.grad = None
+            transfer.total(terms(image)).backward()
+
+        one, many = content[:1].clone().requires_grad_(), content.clone().requires_grad_()
+        acts = {
+            "alone": lambda act=act, one=one, t=transfer: [
+                act(one, t.objective) for _ in range(BATCH)
+            ],
+            "batch": lambda act=act, many=many, o=objective: act(many, o),
+        }
+        taken = alternate(acts, 3 if short else 9)
+        rows.append(
+            {
+                "size": f"{size[0]}x{size[1]}",
+                "one after the other, seconds a picture": (
+                    f"{statistics.median(taken['alone']) / BATCH:.3f}"
+                ),
+                f"batch of {BATCH}": f"{statistics.median(taken['batch']) / BATCH:.3f}",
+                "alone / batch": f"{ratio(taken, 'alone', 'batch'):.2f}",
+            }
+        )
+    words = f"One evaluation and its gradient for {BATCH} pictures."
+    report("batches", "Batches", pd.DataFrame(rows), words, not short)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Objective against seconds for what was tried to need fewer steps: docs/results/fast.webp."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from objective import curve
+from sides import PAIRS, SMALL, Textbook, make, quick, report
+
+from stylelab import PRESETS, Config, Transfer
+from stylelab.optimizers import PyramidAdam, learning_rate
+from stylelab.plots import STYLE
+
+PLAIN = Config(size=SMALL)
+FAST = replace(PRESETS["fast"], size=SMALL)
+
+
+def pyramid(**options: object) -> Callable[[Transfer], None]:
+    """Another pyramid in the place of the preset's."""
+
+    def change(transfer: Transfer) -> None:
+        rate = transfer.config.learning_rate
+        transfer.optimizer = PyramidAdam([transfer.variable], lr=rate, **options)
+        factor = learning_rate(transfer.config, transfer.config.steps)
+        transfer.scheduler = torch.optim.lr_scheduler.LambdaLR(transfer.optimizer, factor)
+
+    return change
+
+
+TRIED = {
+    "Adam, 0.1 (paper)": (replace(PLAIN, steps=400), None),
+    "Adam, 0.2, linear": (replace(PLAIN, steps=200, learning_rate=0.2, schedule="linear"), None),
+    "L-BFGS": (replace(PLAIN, steps=200, optimizer="lbfgs", learning_rate=1.0), None),
+    "pyramid, constant": (replace(FAST, schedule="constant", learning_rate=0.05), None),
+    "one level": (FAST, pyramid(levels=1)),
+    "pyramid, betas (0.9, 0.999)": (FAST, pyramid(betas=(0.9, 0.999))),
+    "pyramid, 100 steps": (replace(FAST, steps=100), None),
+    "pyramid, linear (fast)": (FAST, None),
+}
+
+
+def main() -> None:
+    short = quick()
+    judge, curves = Textbook(*PAIRS[0], PLAIN), {}
+    for name, (config, change) in TRIED.items():
+        if short:
+            config = replace(config, steps=config.steps // 6)
+        side = make("stylelab", PAIRS[0], config)
+        if change is not None:
+            change(side)
+        curves[name] = curve(side, judge, config.steps, 5)
+    rows = []
+    for name, found in curves.items():
+        rows.append({"what": name})
+        for step in (40, 100, 200, 400):
+            at = found.loc[found["step"] == step, "objective"]
+            rows[-1][f"after {step} steps"] = f"{at.iloc[0]:.2f}" if len(at) else ""
+    words = "Chenonceau in the style of Café Terrace at Night at 150x225, judged in float32."
+    report("tried", "What was tried for fewer steps", pd.DataFrame(rows), words, not short)
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        ax = figure.subplots()
+        dashes = ["-", "--", "-.", ":"]
+        for number, (name, found) in enumerate(curves.items()):
+            best = name.endswith("(fast)")
+            ax.plot(
+                found["seconds"],
+                found["objective"],
+                dashes[number % 4] if not best else "-",
+                label=name,
+                linewidth=2.5 if best else 1.3,
+            )
+        ax.set(yscale="log", ylim=(18, 40), xlabel="seconds", ylabel="objective, in float32")
+        ax.set_yticks([19, 20, 22, 25, 30, 40], ["19", "20", "22", "25", "30", "40"])
+        ax.minorticks_off()
+        ax.legend(title="150x225, weights 1 : 1000 : 10")
+    if not short:
+        place = Path(__file__).parents[1] / "docs" / "results" / "fast.webp"
+        figure.savefig(place, format="webp", dpi=110, pil_kwargs={"quality": 85})
+
+
+if __name__ == "__main__":
+    main()

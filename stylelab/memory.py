@@ -1,0 +1,57 @@
+"""How much memory a run will take, told before it begins."""
+
+from dataclasses import replace
+
+import psutil
+import torch
+
+from stylelab.config import CONVOLUTIONS, LAYERS, Config
+from stylelab.errors import InputError
+from stylelab.methods import METHODS
+from stylelab.model import SHAPES
+
+BASE_MB = 870  # Python and the libraries
+WEIGHTS = 3 * 13e6  # numbers: the network's, and both packed forms of them
+IMAGES = 20  # in float32 at a time: the image, its gradient, the optimiser's means, both pictures
+WORKING = {"plain": 5.0, "low": 2.5}  # maps of the first block alive at once, beside what is kept
+
+
+def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype) -> float:
+    """Peak memory of the process in a run at (height, width), in MB.
+
+    Counts what autograd keeps: each convolution's output, the pooled maps and the int64 places of
+    their maxima; with ``memory="low"`` the maps that the losses read, the pooled ones and one
+    pooling's places. The constants above are fitted; ``benchmarks/memory.py`` shows how well.
+    """
+    wanted = set(METHODS["gatys"].layers(config))
+    names = CONVOLUTIONS[: max((LAYERS.index(n) for n in wanted), default=-2) // 2 + 1]
+    # Channels, in units of one at full size.
+    share = {name: SHAPES[name][0] / 4 ** (int(name[4]) - 1) for name in names}
+    firsts = [name for name in names if name.endswith("_1")][1:]  # they read a pooled map
+    pooled = [SHAPES[name][1] / 4 ** (int(name[4]) - 1) for name in firsts]
+    kept = sum(share[n.replace("relu", "conv")] for n in wanted)
+    low = config.memory == "low"
+    maps = sum(pooled) + (kept if low else sum(share.values()))
+    maps += WORKING[config.memory] * SHAPES["conv1_1"][0]
+    places = 8 * (max(pooled, default=0) if low else sum(pooled))
+    pixel = maps * dtype.itemsize + places + IMAGES * 3 * 4  # bytes
+    return float(BASE_MB + (WEIGHTS * dtype.itemsize + pixel * size[0] * size[1]) / 1e6)
+
+
+def check_memory(
+    config: Config, size: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> None:
+    """Raise InputError where a run will not fit, with what it needs and what would."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0] / 1e6
+    else:
+        free = (psutil.virtual_memory().available + psutil.Process().memory_info().rss) / 1e6
+    needed = estimate_memory_mb(config, size, dtype)
+    if needed <= free:
+        return
+    low = estimate_memory_mb(replace(config, memory="low"), size, dtype)
+    way = f"set memory='low' (about {low / 1e3:.1f} GB)" if low <= free else "choose a smaller size"
+    raise InputError(
+        f"{size[0]}x{size[1]} pixels need about {needed / 1e3:.1f} GB of memory and "
+        f"{free / 1e3:.1f} GB are free; {way}"
+    )

@@ -1,0 +1,45 @@
+"""The benchmarks compare the same thing: checked here at small size, without timing anything."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from stylelab import Transfer, sample
+
+PAIR = ("chenonceau", "cafe_terrace_at_night")
+
+
+@pytest.fixture
+def sides(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    import sides
+
+    return sides
+
+
+def test_the_textbook_loop_has_the_same_objective_and_the_same_steps(sides, small):
+    textbook = sides.Textbook(*PAIR, small)
+    transfer = Transfer(*map(sample, PAIR), small)
+    assert all(p.requires_grad for p in textbook.net.parameters())
+    for _ in range(5):
+        textbook.step()
+        transfer.step()
+        image = transfer.variable.detach()
+        assert textbook.judge(image) == pytest.approx(
+            float(transfer.total(transfer.objective(image))), rel=1e-4
+        )
+    difference = (textbook.variable - transfer.variable).abs()
+    assert difference.mean() < 0.01  # of steps of 0.1
+
+
+def test_a_report_replaces_its_own_section_only(sides, tmp_path, monkeypatch):
+    monkeypatch.setattr(sides, "RESULTS", tmp_path / "results.md")
+    for name, value in (("one", 1), ("two", 2), ("one", 3)):
+        sides.report(name, name.title(), pd.DataFrame({"value": [value]}), "Words.", True)
+    text = (tmp_path / "results.md").read_text()
+    assert "| 1 |" not in text
+    assert text.index("| 3 |") < text.index("| 2 |")
+    assert text.count("Measured on:") == 2
+    assert str(torch.get_num_threads()) in text

@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import psutil
+import pytest
+import torch
+
+from stylelab import Config, InputError, Transfer, sample
+from stylelab.memory import check_memory, estimate_memory_mb
+
+CPU = torch.device("cpu")
+
+
+def test_the_estimate_grows_with_pixels_precision_and_what_is_kept():
+    plain, low = Config(), Config(memory="low")
+    half, full = torch.bfloat16, torch.float32
+    small, large = (300, 450), (600, 900)
+    base = estimate_memory_mb(plain, (0, 0), half)
+    growth = [estimate_memory_mb(plain, size, half) - base for size in (small, large)]
+    assert growth[1] == pytest.approx(4 * growth[0])
+    assert estimate_memory_mb(plain, large, full) > estimate_memory_mb(plain, large, half)
+    assert estimate_memory_mb(low, large, half) < estimate_memory_mb(plain, large, half)
+    shallow = Config(content_layers=("relu1_2",), style_layers=("relu1_1",))
+    assert estimate_memory_mb(shallow, large, half) < estimate_memory_mb(plain, large, half)
+
+
+def test_a_run_that_will_not_fit_is_refused_with_what_would(small, monkeypatch):
+    config = replace(small, size=(2160, 3840))
+    needs = [estimate_memory_mb(replace(config, memory=m), config.size, torch.float32) * 1e6
+             for m in ("low", "plain")]  # fmt: skip
+    virtual = psutil.virtual_memory()
+    here = psutil.Process().memory_info().rss
+
+    def free(amount):
+        monkeypatch.setattr(
+            "psutil.virtual_memory", lambda: virtual._replace(available=int(amount - here))
+        )
+
+    free(sum(needs) / 2)
+    words = r"2160x3840 pixels need about \d+\.\d GB of memory and .* free; set memory='low' \(ab"
+    with pytest.raises(InputError, match=words):
+        Transfer(sample("chenonceau"), sample("night_cafe"), config)
+    free(needs[0] / 2)
+    with pytest.raises(InputError, match="choose a smaller size"):
+        check_memory(config, config.size, torch.float32, CPU)
+    free(2 * needs[1])
+    check_memory(config, config.size, torch.float32, CPU)
