@@ -191,6 +191,18 @@ PRESETS: dict[str, Config] = {
     "fast": Config(
         size=(300, 450), optimizer="pyramid", learning_rate=0.15, schedule="linear", steps=200
     ),
+    # For a wall; docs/large.md shows it, and what one scale makes of it.
+    "gallery": Config(
+        size=(1200, 1800),
+        style_weight=15_000,
+        tv_weight=150,
+        pooling="avg",
+        optimizer="pyramid",
+        learning_rate=0.05,
+        schedule="linear",
+        steps=280,
+        scales=3,
+    ),
     # After Gatys, Ecker and Bethge 2016: average pooling, conv4_2, no total variation, L-BFGS.
     "gatys": Config(
         size=(300, 450),
