@@ -11,6 +11,7 @@ from .images import sample as sample
 from .images import samples as samples
 from .images import save_image as save_image
 from .images import standardise as standardise
+from .live_lab import LiveLab as LiveLab
 from .losses import content_loss as content_loss
 from .losses import gram_matrix as gram_matrix
 from .losses import style_loss as style_loss
@@ -30,6 +31,7 @@ from .plots import plot_runs as plot_runs
 from .plots import plot_tradeoff as plot_tradeoff
 from .plots import show as show
 from .result import Result as Result
+from .sweep_explorer import SweepExplorer as SweepExplorer
 from .sweeps import Sweep as Sweep
 from .sweeps import collect as collect
 from .sweeps import run_all as run_all

@@ -23,7 +23,7 @@ FILES = sorted((ROOT / "stylelab").rglob("*.py"))
 ORDER = [
     "errors", "config", "images", "convolution", "model", "losses", "device", "metrics", "plots",
     "result", "methods", "memory", "interrupts", "optimizers", "training", "grids", "sweeps",
-    "reproduce", "cli",
+    "live_picture", "live_panel", "live_lab", "sweep_explorer", "reproduce", "cli",
 ]  # fmt: skip
 
 
