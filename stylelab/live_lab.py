@@ -45,7 +45,8 @@ class LiveLab:
 
     The loss weights take effect at the next step of the run, and are kept in `history`; pictures
     and other settings do at the next run. The work is done on a thread of its own, so that the
-    notebook stays free; each button's method returns at once, and `join` waits.
+    notebook stays free; each button's method returns at once, and `join` waits. The widgets are
+    fields of `panel`: ``lab.panel.weights["style_weight"].value = 100`` moves a slider.
 
     Args:
         content, style: names of samples, or paths.
@@ -211,7 +212,7 @@ class LiveLab:
         with self._lock:
             if self._commands:
                 return self._commands.popleft()
-            if self._steps and self._transfer is not None and self._transfer.done:
+            if self._begun and self._transfer is not None and self._transfer.done:
                 self._steps, self._ended = 0, True
             if self._steps:
                 self._steps -= 1
