@@ -1,7 +1,6 @@
 """The live lab: a style transfer to play with in a notebook while it runs."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,26 +17,9 @@ from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError
 from stylelab.images import check_writable, load_image, save_image
 from stylelab.live_panel import Panel
+from stylelab.live_picture import Pace
 from stylelab.plots import size_name
 from stylelab.training import Transfer
-
-SHARE = 0.03  # of the time that a live view may take, at most
-PICTURE_EVERY, CURVE_EVERY = 0.3, 1.0  # seconds at least
-
-
-class Pace:
-    """When a live view is due again: not before ``every`` seconds, and never above `SHARE`."""
-
-    def __init__(self, every: float) -> None:
-        self.every, self.due = every, 0.0
-
-    def draw(self, view: Callable[[], None]) -> None:
-        """Call ``view`` if it is due."""
-        started = time.perf_counter()
-        if started >= self.due:
-            view()
-            ended = time.perf_counter()
-            self.due = ended + max(self.every, (ended - started) / SHARE)
 
 
 class LiveLab:
@@ -76,7 +58,7 @@ class LiveLab:
         self._transfer: Transfer | None = None
         self._used: list[dict[str, Any]] = []  # the weights of each step
         self._name = ""
-        self._picture_pace, self._curve_pace = Pace(PICTURE_EVERY), Pace(CURVE_EVERY)
+        self._picture_pace, self._curve_pace = Pace(0.3), Pace(1.0)
         self.panel = Panel(content, style, config)
         self._weights = self.panel.loss_weights  # replaced as a whole, never changed
         self._clear()

@@ -1,6 +1,8 @@
 """Pictures of a run while it is going on: encoded for a page, and cheap enough to be live."""
 
 import io
+import time
+from collections.abc import Callable
 
 import matplotlib
 import numpy as np
@@ -16,6 +18,7 @@ from stylelab.images import to_pil
 from stylelab.plots import DASHES, STYLE, terms
 
 WIDTH, HEIGHT = 480, 400  # of the box that a live picture fits into, in pixels of the page
+SHARE = 0.03  # of the time that a live view may take, at most
 TERMS = ("total", "content", "style", "tv")
 
 
@@ -99,3 +102,18 @@ class LossCurve:
         pixels = np.asarray(self.canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
+
+
+class Pace:
+    """When a live view is due again: not before ``every`` seconds, and never above `SHARE`."""
+
+    def __init__(self, every: float) -> None:
+        self.every, self.due = every, 0.0
+
+    def draw(self, view: Callable[[], None]) -> None:
+        """Call ``view`` if it is due."""
+        started = time.perf_counter()
+        if started >= self.due:
+            view()
+            ended = time.perf_counter()
+            self.due = ended + max(self.every, (ended - started) / SHARE)

@@ -20,14 +20,13 @@ from stylelab import (
     Result,
     SweepExplorer,
     Transfer,
+    live_picture,
     load_image,
     sample,
     stylize,
     sweep,
 )
-from stylelab import live_lab as live_lab_file
-from stylelab.live_lab import SHARE, Pace
-from stylelab.live_picture import LossCurve, encode, shown_size, weight_changes
+from stylelab.live_picture import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
 
 PICTURES = "chenonceau", "night_cafe"
 WAIT = 60  # seconds, for what takes one
@@ -388,7 +387,7 @@ def test_it_displays_itself(lab):
 
 def test_a_view_takes_its_share_of_the_time_at_most(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(live_lab_file.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(live_picture.time, "perf_counter", lambda: now[0])
     pace, drawn = Pace(0.3), []
 
     def view():
@@ -471,7 +470,7 @@ def test_the_explorer_says_what_is_missing(swept):
 
 def test_drawing_needs_no_pyplot():
     text = "".join(
-        (Path(live_lab_file.__file__).parent / name).read_text()
+        (Path(live_picture.__file__).parent / name).read_text()
         for name in ("live_picture.py", "live_panel.py", "live_lab.py", "sweep_explorer.py")
     )
     assert "plt" not in text
