@@ -1,6 +1,7 @@
 from .config import PRESETS as PRESETS
 from .config import Config as Config
 from .errors import InputError as InputError
+from .exercises import check as check
 from .grids import Run as Run
 from .grids import grid as grid
 from .grids import read_grid as read_grid
