@@ -5,7 +5,7 @@ STARTED := $(shell date +%s)
 TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lab notebooks format bench bench-quick clean
+.PHONY: help reproduce test check lab demo notebooks format bench bench-quick clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,10 @@ format: .venv/installed-test  ## format and mend what can be mended
 lab: .venv/installed  ## open the notebooks in JupyterLab
 	$(BIN)/stylelab lab
 
+demo: .venv/installed-demo  ## show the live lab as a page, for a class
+	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --theme=light \
+		--MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600
+
 notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
@@ -52,6 +56,11 @@ clean:  ## remove what the other commands made
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
+
+.venv/installed-demo: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	touch .venv/installed $@
 
 .venv/installed-test: pyproject.toml
 	$(PYTHON) -m venv .venv

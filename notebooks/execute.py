@@ -8,6 +8,7 @@ from nbclient import NotebookClient
 from tqdm import tqdm
 
 HERE = Path(__file__).parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def execute(path: Path) -> None:
@@ -19,6 +20,10 @@ def execute(path: Path) -> None:
     }
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
+        if cell.cell_type == "code":  # a widget without its kernel is a line of plain text
+            cell.outputs = [
+                output for output in cell.outputs if WIDGET not in output.get("data", {})
+            ]
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
     nbformat.write(notebook, path)
 

@@ -1,6 +1,7 @@
 from .config import PRESETS as PRESETS
 from .config import Config as Config
 from .errors import InputError as InputError
+from .exercises import check as check
 from .grids import Run as Run
 from .grids import grid as grid
 from .grids import read_grid as read_grid
@@ -11,6 +12,7 @@ from .images import sample as sample
 from .images import samples as samples
 from .images import save_image as save_image
 from .images import standardise as standardise
+from .live_lab import LiveLab as LiveLab
 from .losses import content_loss as content_loss
 from .losses import gram_matrix as gram_matrix
 from .losses import style_loss as style_loss
@@ -30,6 +32,7 @@ from .plots import plot_runs as plot_runs
 from .plots import plot_tradeoff as plot_tradeoff
 from .plots import show as show
 from .result import Result as Result
+from .sweep_explorer import SweepExplorer as SweepExplorer
 from .sweeps import Sweep as Sweep
 from .sweeps import collect as collect
 from .sweeps import run_all as run_all

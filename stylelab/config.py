@@ -20,6 +20,7 @@ CONVOLUTIONS = tuple(
     f"conv{block}_{i}" for block, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)
 )
 LAYERS = tuple(name for conv in CONVOLUTIONS for name in (conv, conv.replace("conv", "relu")))
+WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 SMALLEST, LARGEST = 16, 10_000  # pixels a side: four poolings need 16, and 10,000 is a poster
 
 T = TypeVar("T")

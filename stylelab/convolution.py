@@ -19,15 +19,16 @@ def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
     if not can_pack(x, convolution):
         y = cast(Tensor, convolution(x))
         return F.relu_(y) if relu else y
-    packs = convolution.__dict__.setdefault("packs", {})
     weight = convolution.weight
     key = (x.shape, weight.dtype, weight.data_ptr())
-    if key not in packs:
-        packs.clear()  # a run has one size at a time
+    pack = convolution.__dict__.get("packs", {}).get(key)
+    if pack is None:
         # The gradient of a convolution is one with the weights mirrored and transposed.
         back = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
-        packs[key] = _pack(weight, x.shape), _pack(back, (len(x), len(weight), *x.shape[2:]))
-    return cast(Tensor, _Packed.apply(x, *packs[key], convolution.bias, relu))
+        pack = _pack(weight, x.shape), _pack(back, (len(x), len(weight), *x.shape[2:]))
+        # A run has one size at a time. Replaced as a whole, because threads may share the network.
+        convolution.__dict__["packs"] = {key: pack}
+    return cast(Tensor, _Packed.apply(x, *pack, convolution.bias, relu))
 
 
 def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from stylelab.config import WEIGHTS
 from stylelab.images import load_image, to_pil
 
 # Colour-blind safe (Petroff 2021), on white in light and dark themes alike.
@@ -32,7 +33,8 @@ def size_name(image: Tensor) -> str:
 
 def terms(history: pd.DataFrame) -> pd.DataFrame:
     """The history (a row a step) with the layers of each term added up, indexed by step."""
-    columns = history.set_index("step").drop(columns="seconds")
+    # A live run's history tells its loss weights, too.
+    columns = history.set_index("step").drop(columns=["seconds", *WEIGHTS], errors="ignore")
     return columns.T.groupby(lambda name: name.split("/")[0], sort=False).sum().T
 
 

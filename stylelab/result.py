@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stylelab.config import Config, preset_name
+from stylelab.config import WEIGHTS, Config, preset_name
 from stylelab.errors import InputError
 from stylelab.images import load_image, save_image, write_atomically
 
@@ -53,7 +53,8 @@ class Result:
             torch.save(self.state, buffer)
             write_atomically(folder / "state.pt", buffer.getvalue())
             return folder
-        last = self.history.drop(columns=["step", "seconds"]).iloc[-1].to_dict()
+        losses = self.history.drop(columns=["step", "seconds", *WEIGHTS], errors="ignore")
+        last = losses.iloc[-1].to_dict()
         record = {"schema": SCHEMA, "preset": preset_name(self.config), "config": settings}
         text = json.dumps({**record, **self.info, "last_losses": last}, indent=1) + "\n"
         write_atomically(folder / "result.json", text.encode())

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import PRESETS, WEIGHTS, Config
 from stylelab.device import keep_freed_memory, peak_memory_mb, pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.images import Source, check_writable, image_hash, load_image, restore, standardise
@@ -30,7 +30,6 @@ from stylelab.optimizers import learning_rate, make_optimizer, plan_scales
 from stylelab.result import PARTS, Result
 
 Objective = Callable[[Tensor], dict[str, Tensor]]
-WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 CHECK_EVERY = 10  # steps between two looks for NaN: each look makes a GPU wait
 
 
@@ -163,10 +162,11 @@ class Transfer:
     @property
     def history(self) -> pd.DataFrame:
         """A row a step: step, seconds, total, and the unweighted terms, all before its update."""
-        rows = torch.stack(self._rows).cpu().numpy() if self._rows else None
-        table = pd.DataFrame(rows, columns=self._names or None)
+        seconds = list(self._seconds)  # first, because another thread may be within a step
+        rows = torch.stack(self._rows[: len(seconds)]).cpu().numpy() if seconds else None
+        table = pd.DataFrame(rows, columns=self._names if seconds else None)
         table.insert(0, "step", range(1, len(table) + 1))
-        table.insert(1, "seconds", self._seconds)
+        table.insert(1, "seconds", seconds)
         return table
 
     @torch.no_grad()

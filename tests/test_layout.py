@@ -23,7 +23,7 @@ FILES = sorted((ROOT / "stylelab").rglob("*.py"))
 ORDER = [
     "errors", "config", "images", "convolution", "model", "losses", "device", "metrics", "plots",
     "result", "methods", "memory", "interrupts", "optimizers", "training", "grids", "sweeps",
-    "reproduce", "cli",
+    "live_picture", "live_panel", "live_lab", "sweep_explorer", "reproduce", "exercises", "cli",
 ]  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def test_nothing_tells_of_one_machine():
     for path in [
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),
-        *ROOT.glob("notebooks/*.ipynb"),
+        *ROOT.glob("notebooks/**/*.ipynb"),
         *FILES,
     ]:
         assert not re.search(r"/(root|home|tmp|Users)/\w", path.read_text()), path

@@ -5,7 +5,27 @@ import nbformat
 import papermill
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parent.parent / "notebooks"
+CHAPTERS = sorted(FOLDER.glob("*.ipynb"))
+SOLUTIONS = [FOLDER / "solutions" / f"{path.stem}_solutions.ipynb" for path in CHAPTERS]
+NOTEBOOKS = CHAPTERS + SOLUTIONS
+OPEN = re.compile(r"^(\w+) = None  # replace None", re.MULTILINE)
+
+
+def code_cells(path):
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+
+
+def checks(cells):
+    return [cell for cell in cells if "check" in cell.metadata.get("tags", [])]
+
+
+def printed(cell):
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def test_every_solution_belongs_to_a_chapter():
+    assert sorted(FOLDER.glob("solutions/*.ipynb")) == SOLUTIONS
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -31,14 +51,45 @@ def test_it_is_committed_executed_and_clean(path):
 def test_it_says_what_it_teaches_and_how_long_it_takes(path):
     first = nbformat.read(path, as_version=4).cells[0]
     assert first.cell_type == "markdown"
-    assert "What you will learn" in first.source
+    assert "**What you will learn:**" in first.source
     assert re.search(r"\*\*Time:\*\* .*minute", first.source)
+    assert "**Prerequisites:**" in first.source
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_it_asks_before_it_shows_and_sums_up_at_its_end(path):
+    text = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown"]
+    assert any(re.search(r"\*(Before you|Predict)", words) for words in text)
+    assert any("## Summary" in words for words in text)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_its_exercises_are_open_and_each_is_checked(path):
+    code = code_cells(path)
+    exercises = [i for i, cell in enumerate(code) if OPEN.search(cell.source)]
+    assert len(exercises) >= 3
+    for i in exercises:
+        (name,) = OPEN.findall(code[i].source)
+        assert f"check({name}, " in code[i + 1].source
+        assert printed(code[i + 1]) == "not answered yet\n"
+    assert len(exercises) == len(checks(code))
+
+
+@pytest.mark.parametrize(
+    ("chapter", "solution"), zip(CHAPTERS, SOLUTIONS, strict=True), ids=lambda p: p.stem
+)
+def test_its_solutions_pass_the_very_same_checks(chapter, solution):
+    asked, answered = checks(code_cells(chapter)), checks(code_cells(solution))
+    assert [cell.source for cell in asked] == [cell.source for cell in answered]
+    assert all(printed(cell) == "right\n" for cell in answered)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_it_runs_offline_with_small_parameters(path, tmp_path, monkeypatch):
     for proxy in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(proxy, "http://localhost:9")  # so that a download would fail
-    papermill.execute_notebook(
+    done = papermill.execute_notebook(
         path, tmp_path / path.name, {"QUICK": True}, cwd=tmp_path, progress_bar=False
     )
+    word = "right\n" if path in SOLUTIONS else "not answered yet\n"
+    assert {printed(cell) for cell in checks(done.cells)} == {word}

@@ -1,0 +1,290 @@
+"""The live lab: a style transfer to play with in a notebook while it runs."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from stylelab.config import PRESETS, Config
+from stylelab.errors import InputError
+from stylelab.images import check_writable, load_image, save_image
+from stylelab.live_panel import Panel
+from stylelab.live_picture import Pace
+from stylelab.plots import size_name
+from stylelab.training import Transfer
+
+
+class LiveLab:
+    """A style transfer with sliders, buttons and live pictures, which a notebook displays.
+
+    The loss weights take effect at the next step of the run, and are kept in `history`; pictures
+    and other settings do at the next run. The work is done on a thread of its own, so that the
+    notebook stays free; each button's method returns at once, and `join` waits. The widgets are
+    fields of `panel`: ``lab.panel.weights["style_weight"].value = 100`` moves a slider.
+
+    Args:
+        content, style: names of samples, or paths.
+        config: the settings to begin with.
+        out: the folder in which `save` makes a folder a run.
+
+    Raises:
+        InputError: a picture cannot be had.
+    """
+
+    def __init__(
+        self,
+        content: str | Path = "chenonceau",
+        style: str | Path = "cafe_terrace_at_night",
+        config: Config = PRESETS["paper"],
+        out: str | Path = "runs/live",
+    ) -> None:
+        self.out = Path(out)
+        self.error: Exception | None = None
+        """What ended the run or refused a command, if anything did."""
+        # The lock guards the fields from here on, for an instant at a time.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._commands: deque[Callable[[], None]] = deque()  # before the next step
+        self._steps: float = 0  # to make; infinite while running
+        self._begun = self._ended = self._stale = False
+        self._transfer: Transfer | None = None
+        self._used: list[dict[str, Any]] = []  # the weights of each step
+        self._name = ""
+        self._picture_pace, self._curve_pace = Pace(0.3), Pace(1.0)
+        self.panel = Panel(content, style, config)
+        self._weights = self.panel.loss_weights  # replaced as a whole, never changed
+        self._clear()
+        self._refresh()
+        self.panel.on_change = self._take_changes
+        self.panel.on_fault = self._fail
+        for press in (self.run, self.pause, self.step, self.stop, self.reset, self.save):
+            self.panel.buttons[press.__name__].on_click(lambda _, press=press: press())
+        for slider in (self.panel.strength, self.panel.divide):
+            slider.observe(self._redraw, "value")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.panel.box._repr_mimebundle_(**kwargs)
+
+    # What the buttons call.
+
+    def run(self) -> None:
+        """Begin a run, or go on with a paused one, up to its last step."""
+        self._go(inf)
+
+    def step(self) -> None:
+        """Make exactly one step; a run that was going on is paused after it."""
+        self._go(1)
+
+    def pause(self) -> None:
+        """Halt after the step at hand."""
+        with self._lock:
+            self._steps = 0
+        self._wake()
+
+    def stop(self) -> None:
+        """End the run after the step at hand and keep what there is; `run` then begins anew."""
+        with self._lock:
+            self._steps, self._ended = 0, self._begun
+        self._wake()
+
+    def reset(self) -> None:
+        """Drop the run and show the chosen photograph."""
+        with self._lock:
+            self._steps, self._begun, self._ended = 0, False, False
+            self._commands.append(self._clear)
+        self._wake()
+
+    def save(self) -> None:
+        """Write a run folder under ``out``; where the strength is below 1, the mixture, too."""
+        with self._lock:
+            self._commands.append(self._save)
+        self._wake()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is left to do, at most ``timeout`` seconds; whether that is so."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        return self._thread is None
+
+    # What they show.
+
+    @property
+    def state(self) -> str:
+        """One of ready, running, paused, ended."""
+        with self._lock:
+            if not self._begun:
+                return "ready"
+            return "running" if self._steps else "ended" if self._ended else "paused"
+
+    @property
+    def image(self) -> Tensor:
+        """The picture at the chosen strength, (1, 3, H, W) in [0, 1], on the CPU."""
+        transfer, strength = self._transfer, float(self.panel.strength.value)
+        if transfer is None:
+            return self._before
+        image = transfer.image
+        return torch.lerp(self._photograph(image), image, strength)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row a step, as `Transfer.history`, and the loss weights of the step."""
+        if self._transfer is None:
+            return pd.DataFrame(columns=["step", "seconds", "total", *self._weights])
+        history = self._transfer.history
+        weights = pd.DataFrame(self._used[: len(history)], columns=list(self._weights))
+        return pd.concat([history, weights], axis=1)
+
+    # On the main thread.
+
+    def _go(self, steps: float) -> None:
+        with self._lock:
+            if self._steps == steps == inf:
+                return
+            if not self._begun or self._ended:
+                self._begun, self._ended = True, False
+                self._commands.append(self._begin)
+            paused = self._steps < inf
+            self._steps = self._steps + steps if paused else steps
+        self._wake()
+
+    def _wake(self) -> None:
+        """Show the state, and have a thread do what is to do."""
+        self._show_state()
+        with self._lock:
+            self._stale = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread.start()
+
+    def _take_changes(self) -> None:
+        self._weights = self.panel.loss_weights
+        with self._lock:
+            if not self._begun and self._clear not in self._commands:
+                self._commands.append(self._clear)  # which shows the photograph as it would be
+        self._wake()
+
+    def _redraw(self, change: Any) -> None:
+        self._wake()
+
+    # On the worker's thread.
+
+    def _work(self) -> None:
+        while (command := self._next()) is not None:
+            try:
+                command()
+            except Exception as error:
+                if command in (self._begin, self._advance):
+                    with self._lock:
+                        if not self._commands:
+                            self._steps, self._ended, self._stale = 0, self._begun, True
+                elif command == self._refresh and self.error is not None:
+                    continue  # the picture of a run that failed may fail, too
+                self._fail(error)
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._lock:
+            if self._commands:
+                return self._commands.popleft()
+            if self._begun and self._transfer is not None and self._transfer.done:
+                self._steps, self._ended = 0, True
+            if self._steps:
+                self._steps -= 1
+                return self._advance
+            if self._stale:
+                self._stale = False
+                return self._refresh
+            self._thread = None  # within the lock, so that nobody counts on it any more
+            return None
+
+    def _begin(self) -> None:
+        self._clear()
+        self._show_state()  # preparing takes a while
+        pictures, config = self.panel.pictures, self.panel.config
+        self._transfer = Transfer(*pictures, config)
+
+    def _clear(self) -> None:
+        """Forget the run; the picture is the photograph."""
+        self._transfer, self._used, self.error = None, [], None
+        self.panel.show_words("")
+        config, source = self.panel.config, self.panel.pictures[0]
+        self._name = str(self.panel.content.value)
+        self._before = load_image(source, config.size, config.fit)
+        self._stale = True
+
+    def _advance(self) -> None:
+        assert self._transfer is not None
+        weights = self._weights
+        self._transfer.weights = {k.removesuffix("_weight"): v for k, v in weights.items()}
+        self._used.append(weights)
+        self._transfer.step()
+        self._stale = True
+        self._picture_pace.draw(self._draw_picture)
+        self._curve_pace.draw(self._draw_curve)
+
+    def _refresh(self) -> None:
+        """Show all of it, now."""
+        self._draw_picture()
+        self._draw_curve()
+
+    def _draw_picture(self) -> None:
+        self._show_state()
+        image = self.image
+        self.panel.show_picture(image, self._photograph(image))
+
+    def _draw_curve(self) -> None:
+        self.panel.show_curve(self.history)
+
+    def _photograph(self, image: Tensor) -> Tensor:
+        """The content at the size of ``image``, which is smaller at a coarse scale."""
+        if self._transfer is not None and self._before.shape != image.shape:
+            return self._transfer.pictures[0]
+        return self._before
+
+    def _show_state(self) -> None:
+        transfer = self._transfer
+        done = 0 if transfer is None else transfer.steps_done
+        steps = self.panel.steps.value if transfer is None else transfer.config.steps
+        pace = transfer.seconds / done if transfer is not None and done else None
+        self.panel.show_state(self.state, done, steps, pace)
+        size = size_name(self._before)
+        what = f"{self._name}, {size}" if not done else f"{self._name} after {done} steps, {size}"
+        self.panel.caption.value = what
+
+    def _save(self) -> None:
+        transfer = self._transfer
+        if transfer is None or not transfer.steps_done:
+            raise InputError("there is nothing to save yet; press Run")
+        self.error = None
+        result, history = transfer.result(), self.history
+        # The settings at the end; the history tells where they were others.
+        result.config, result.history = replace(result.config, **self._used[-1]), history
+        if result.state is not None:
+            result.state["config"] = result.config.to_dict()
+        check_writable(self.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            folder = self.out / f"run-{number}"
+            try:
+                folder.mkdir()  # which only one of several labs can do
+                break
+            except FileExistsError:
+                continue
+        result.save(folder)
+        if self.panel.strength.value < 1:
+            save_image(self.image, folder / "mixed.png")
+        self.panel.show_words(f"saved in {folder}")
+
+    def _fail(self, error: Exception) -> None:
+        """Keep an error, and say it in words."""
+        self.error = error
+        words = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        self.panel.show_words(words, fault=True)

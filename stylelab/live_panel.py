@@ -1,0 +1,261 @@
+"""The panel of the live lab: its widgets and what they say, and nothing that computes."""
+
+import html
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+from torch import Tensor
+
+from stylelab.config import PRESETS, WEIGHTS, Config, preset_name
+from stylelab.errors import InputError
+from stylelab.grids import find
+from stylelab.images import load_image, sample, samples
+from stylelab.live_picture import WIDTH, LossCurve, encode, shown_size
+
+OWN = "own settings"
+SIZES: dict[str, tuple[int, int] | int] = {
+    "100x150": (100, 150),
+    "150x225 (the paper's)": (150, 225),
+    "200x300": (200, 300),
+    "300x450 (the paper's)": (300, 450),
+    "the photograph's shape, longer side 225": 225,
+    "the photograph's shape, longer side 450": 450,
+}
+BUTTONS = {  # what they say, and which states they are for
+    "run": ("Run", ("ready", "paused", "ended")),
+    "pause": ("Pause", ("running",)),
+    "step": ("Step", ("ready", "paused", "ended")),
+    "stop": ("Stop", ("running", "paused")),
+    "reset": ("Reset", ("running", "paused", "ended")),
+    "save": ("Save", ("running", "paused", "ended")),
+}
+
+
+class Panel:
+    """The widgets of a `LiveLab`.
+
+    Args:
+        content, style: names of samples, or paths.
+        config: the settings that it shows first.
+    """
+
+    def __init__(self, content: str | Path, style: str | Path, config: Config) -> None:
+        self.sources: dict[str, Path | bytes] = {name: sample(name) for name in samples().index}
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_fault: Callable[[Exception], None] = lambda fault: None
+        self._quiet = False  # while a preset moves the sliders
+        wide = {"layout": {"width": "98%"}, "style": {"description_width": "9em"}}
+        self.content = widgets.Dropdown(description="content", **wide)
+        self.style = widgets.Dropdown(description="style", **wide)
+        self.preset = widgets.Dropdown(
+            options=[*PRESETS, OWN], value=OWN, description="preset", **wide
+        )
+        self.size = widgets.Dropdown(description="size", **wide)
+        self.steps = widgets.IntSlider(
+            min=1, max=2000, description="steps", continuous_update=False, **wide
+        )
+        self.weights = {
+            name: widgets.FloatLogSlider(
+                min=-3,
+                max=7,
+                step=0.1,
+                description=name.replace("tv", "total variation").replace("_", " "),
+                tooltip="Takes effect at the next step; at the far left the term is off",
+                readout_format=".4g",
+                **wide,
+            )
+            for name in WEIGHTS
+        }
+        self.learning_rate = widgets.FloatLogSlider(
+            min=-3, max=1, step=0.05, description="learning rate", readout_format=".3g", **wide
+        )
+        self.strength = widgets.FloatSlider(
+            value=1,
+            min=0,
+            max=1,
+            step=0.01,
+            description="strength",
+            tooltip="Mixes the result with the photograph, at any time",
+            **wide,
+        )
+        self.divide = widgets.FloatSlider(
+            value=0,
+            min=0,
+            max=1,
+            step=0.01,
+            description="before | after",
+            readout=False,
+            tooltip="Left of the divide is the photograph, right of it the result",
+            **wide,
+        )
+        self.uploads = {
+            role: widgets.FileUpload(accept="image/*", description=f"Own {role}", tooltip=tooltip)
+            for role, tooltip in (
+                ("content", "Take a picture of your own for the content"),
+                ("style", "Take a picture of your own for the style"),
+            )
+        }
+        self.buttons = {
+            name: widgets.Button(description=words, layout={"width": "6em"})
+            for name, (words, _) in BUTTONS.items()
+        }
+        self.buttons["run"].button_style = "primary"
+        fixed = {"margin": "0", "object_fit": "fill"}
+        self.picture = widgets.Image(format="jpeg", layout=fixed, tooltip="The image so far")
+        self.curve = widgets.Image(
+            format="png",
+            layout={**fixed, "width": f"{WIDTH}px", "height": "300px"},
+            tooltip="The loss curves of the run: total, content, style and total variation",
+        )
+        self.caption, self.status = widgets.Label(), widgets.Label()
+        self.progress = widgets.IntProgress(layout={"width": "98%"})
+        self.message = widgets.HTML()
+        self.curves = LossCurve()
+        for role, chosen in (("content", content), ("style", style)):
+            choice: widgets.Dropdown = getattr(self, role)
+            name = str(chosen)
+            self.sources.setdefault(name, find(name))
+            choice.options = list(self.sources)
+            choice.value = name
+            self.uploads[role].observe(self._upload, "value")
+        self.show_config(config)
+        self.preset.observe(self._choose, "value")
+        sliders = (self.size, self.steps, self.learning_rate, *self.weights.values())
+        for widget in (self.content, self.style, *sliders):
+            widget.observe(self._move, "value")
+        self.box = self._arrange()
+
+    def _arrange(self) -> widgets.HBox:
+        pictures = [self.picture, self.caption, self.divide, self.strength, self.curve]
+        rows = [
+            self.content,
+            self.style,
+            widgets.HBox([self.uploads["content"], self.uploads["style"]]),
+            self.preset,
+            *self.weights.values(),
+            self.learning_rate,
+            self.size,
+            self.steps,
+            widgets.HBox(list(self.buttons.values()), layout={"flex_flow": "row wrap"}),
+            self.progress,
+            self.status,
+            self.message,
+        ]
+        left = widgets.VBox(pictures, layout={"width": f"{WIDTH + 20}px"})
+        right = widgets.VBox(rows, layout={"flex": "1 1 26em", "max_width": "40em"})
+        return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "1em"})
+
+    @property
+    def config(self) -> Config:
+        """The settings that the panel shows.
+
+        Raises:
+            InputError: they do not go together.
+        """
+        return replace(
+            self._base,
+            size=self.size.value,
+            steps=self.steps.value,
+            learning_rate=self.learning_rate.value,
+            **self.loss_weights,
+        )
+
+    @property
+    def loss_weights(self) -> dict[str, Any]:
+        """The three loss weights, by the names of their settings."""
+        return {
+            name: 0.0 if slider.value <= 10**slider.min else slider.value
+            for name, slider in self.weights.items()
+        }
+
+    @property
+    def pictures(self) -> tuple[Path | bytes, Path | bytes]:
+        """The chosen content and style."""
+        return self.sources[self.content.value], self.sources[self.style.value]
+
+    def show_config(self, config: Config) -> None:
+        """Move the sliders to a config; what has no slider is taken over, too."""
+        self._base, self._quiet = config, True
+        size = config.size
+        own = f"longer side {size}" if isinstance(size, int) else "x".join(map(str, size))
+        known = [*SIZES.items()] if size in SIZES.values() else [(own, size), *SIZES.items()]
+        self.size.options, self.size.value = known, size
+        for name, slider in {**self.weights, "learning_rate": self.learning_rate}.items():
+            value = getattr(config, name)
+            if value:  # a slider keeps its value within its ends without a word
+                slider.max = max(slider.max, math.ceil(math.log10(value)))
+                slider.min = min(slider.min, math.floor(math.log10(value) - 1e-9))
+            slider.value = value or 10**slider.min
+        self.steps.max = max(self.steps.max, config.steps)
+        self.steps.value = config.steps
+        self.preset.value = preset_name(config) or OWN
+        self._quiet = False
+        self.on_change()
+
+    def _choose(self, change: Any) -> None:
+        if not self._quiet and change["new"] in PRESETS:
+            self.show_config(PRESETS[change["new"]])
+
+    def _move(self, change: Any) -> None:
+        if self._quiet:
+            return
+        self._quiet = True
+        try:
+            self.preset.value = preset_name(self.config) or OWN
+        except InputError:  # which is told when somebody runs it
+            self.preset.value = OWN
+        finally:
+            self._quiet = False
+        self.on_change()
+
+    def _upload(self, change: Any) -> None:
+        if not change["new"]:
+            return
+        choice = self.content if change["owner"] is self.uploads["content"] else self.style
+        try:
+            name, picture = change["new"][0]["name"], bytes(change["new"][0]["content"])
+            load_image(picture)  # so that a bad one is refused at once
+        except InputError as fault:
+            self.on_fault(fault)
+            return
+        self.sources[name] = picture
+        self._quiet = True  # new options make a choice fall back to the first for a moment
+        choice.options = [*dict.fromkeys([*choice.options, name])]
+        choice.value = name
+        self._quiet = False
+        self.on_change()
+
+    def show_picture(self, image: Tensor, before: Tensor) -> None:
+        """Show the image so far, with ``before`` left of the divide; both (1, 3, H, W)."""
+        height, width = shown_size(image)
+        layout = self.picture.layout
+        if (layout.width, layout.height) != (f"{width}px", f"{height}px"):
+            layout.width, layout.height = f"{width}px", f"{height}px"
+        self.picture.value = encode(image, before, self.divide.value)
+
+    def show_curve(self, history: pd.DataFrame) -> None:
+        self.curve.value = self.curves.draw(history)
+
+    def show_state(self, state: str, done: int, steps: int, pace: float | None) -> None:
+        """Say where the run is; ``pace`` is in seconds a step, as far as it is known."""
+        for name, (_, states) in BUTTONS.items():
+            self.buttons[name].disabled = state not in states
+        self.buttons["run"].description = "Resume" if state == "paused" else "Run"
+        self.progress.max, self.progress.value = steps, done
+        words = [f"{state}, step {done} of {steps}"]
+        if pace is not None:
+            left = round((steps - done) * pace)
+            words += [f"{pace:.2f} s a step"]
+            words += [f"{left // 60}:{left % 60:02} left"] if state in ("running", "paused") else []
+        self.status.value = ", ".join(words)
+
+    def show_words(self, words: str, fault: bool = False) -> None:
+        """Show a line under the buttons, as it is, whatever signs are in it."""
+        role, colour = ("alert", "#a00000") if fault else ("status", "inherit")
+        line = f'<div role="{role}" style="color:{colour};line-height:1.4">{html.escape(words)}'
+        self.message.value = f"{line}</div>" if words else ""

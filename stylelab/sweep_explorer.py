@@ -1,0 +1,124 @@
+"""The sweep explorer: a slider for each setting that varies, and the run under them."""
+
+import html
+from collections.abc import Hashable
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+
+from stylelab.config import Config
+from stylelab.images import load_image
+from stylelab.live_picture import WIDTH, LossCurve, encode, shown_size
+from stylelab.sweeps import Sweep
+
+METRICS = ("content_distance", "style_distance", "ssim", "colour_distance", "detail_energy")
+
+
+class SweepExplorer:
+    """Sliders over the settings that vary in a sweep, with picture, curves and metrics of the run.
+
+    Two runs can be pinned, to see them side by side.
+
+    Args:
+        sweep: its table is read once; make a new explorer when it has grown.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep, self.table = sweep, sweep.table
+        self.sliders: dict[str, Any] = {}
+        for name in ("content", "style", *Config().to_dict()):
+            values = list(self.table[name].drop_duplicates())
+            if len(values) > 1:
+                values = values if isinstance(values[0], str) else sorted(values)
+                self.sliders[name] = widgets.SelectionSlider(
+                    options=[(_words(value), value) for value in values],
+                    description=name.replace("_", " "),
+                    layout={"width": "30em"},
+                    style={"description_width": "9em"},
+                )
+        self.curves = LossCurve()
+        self.picture = widgets.Image(format="jpeg", tooltip="The picture of the run")
+        self.curve = widgets.Image(
+            format="png",
+            layout={"width": f"{WIDTH}px", "height": "300px"},
+            tooltip="The loss curves of the run: total, content, style and total variation",
+        )
+        self.numbers = widgets.HTML()
+        self.pins = {side: _Pin(side) for side in ("left", "right")}
+        for pin in self.pins.values():
+            pin.button.on_click(lambda _, pin=pin: pin.take(self.picture, self._settings()))
+        for slider in self.sliders.values():
+            slider.observe(self._show, "value")
+        seen = widgets.VBox([self.picture, widgets.HBox([p.button for p in self.pins.values()])])
+        rows = [
+            *self.sliders.values(),
+            widgets.HBox([seen, self.numbers], layout={"flex_flow": "row wrap"}),
+            self.curve,
+            widgets.HBox([p.box for p in self.pins.values()], layout={"flex_flow": "row wrap"}),
+        ]
+        self.box = widgets.VBox(rows)
+        self._show()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.box._repr_mimebundle_(**kwargs)
+
+    @property
+    def run(self) -> str | None:
+        """The key of the run under the sliders; None where the sweep has none."""
+        rows = self.table
+        for name, slider in self.sliders.items():
+            rows = rows[rows[name] == slider.value]
+        return str(rows.index[0]) if len(rows) else None
+
+    def _settings(self) -> str:
+        return ", ".join(f"{name} {_words(s.value)}" for name, s in self.sliders.items())
+
+    def _show(self, change: Any = None) -> None:
+        key = self.run
+        row: dict[Hashable, Any] = {} if key is None else self.table.loc[key].to_dict()
+        complete = row.get("status") == "complete"
+        for widget in (self.picture, self.curve, *(pin.button for pin in self.pins.values())):
+            widget.layout.visibility = "visible" if complete else "hidden"
+        if not complete:
+            words = row.get("status", "the sweep has no run with these settings")
+            fault = row.get("error")
+            words = words if fault is None or pd.isna(fault) else f"{words}: {fault}"
+            self.numbers.value = f"<p>{html.escape(str(words))}</p>"
+            return
+        folder = self.sweep.out / str(key)
+        image = load_image(folder / "image.png")
+        height, width = shown_size(image)
+        self.picture.layout.width, self.picture.layout.height = f"{width}px", f"{height}px"
+        self.picture.value = encode(image)
+        self.curve.value = self.curves.draw(pd.read_csv(folder / "history.csv"))
+        numbers = {name: row[name] for name in ("last/total", *METRICS, "seconds") if name in row}
+        cells = "".join(
+            f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(name)}'
+            f'</th><td style="text-align:right">{float(value):.4g}</td></tr>'
+            for name, value in numbers.items()
+        )
+        self.numbers.value = f"<table><caption>run {html.escape(str(key))}</caption>{cells}</table>"
+
+
+class _Pin:
+    """A place for a run that stays while the sliders move on."""
+
+    def __init__(self, side: str) -> None:
+        self.button = widgets.Button(
+            description=f"Pin {side}", tooltip=f"Keep this run below, on the {side}"
+        )
+        self.picture = widgets.Image(format="jpeg", tooltip=f"The run pinned on the {side}")
+        self.picture.layout.visibility = "hidden"
+        self.caption = widgets.Label()
+        self.box = widgets.VBox([self.picture, self.caption])
+
+    def take(self, picture: Any, caption: str) -> None:
+        layout = self.picture.layout
+        layout.width, layout.height = picture.layout.width, picture.layout.height
+        layout.visibility = "visible"
+        self.picture.value, self.caption.value = picture.value, caption
+
+
+def _words(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
