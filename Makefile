@@ -31,8 +31,7 @@ lab: .venv/installed  ## open the notebooks in JupyterLab
 	$(BIN)/stylelab lab
 
 demo: .venv/installed-demo  ## show the live lab as a page, for a class
-	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --theme=light \
-		--MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600
+	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.config_file_paths=notebooks/demo
 
 notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py

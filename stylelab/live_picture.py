@@ -18,6 +18,7 @@ from stylelab.images import to_pil
 from stylelab.plots import DASHES, STYLE, terms
 
 WIDTH, HEIGHT = 480, 400  # of the box that a live picture fits into, in pixels of the page
+CURVE_HEIGHT = 270  # of the curves; they are as wide as the box
 SHARE = 0.03  # of the time that a live view may take, at most
 TERMS = ("total", "content", "style", "tv")
 
@@ -63,9 +64,9 @@ class LossCurve:
 
     def __init__(self) -> None:
         with matplotlib.style.context(STYLE):
-            figure = Figure(figsize=(WIDTH / 100, 3), dpi=100)
+            figure = Figure(figsize=(WIDTH / 100, CURVE_HEIGHT / 100), dpi=100)
             self.canvas = FigureCanvasAgg(figure)
-            self.axes = figure.add_axes((0.13, 0.26, 0.84, 0.7))
+            self.axes = figure.add_axes((0.13, 0.28, 0.84, 0.68))
             self.lines = {
                 name: self.axes.plot(
                     [], [], DASHES[name], label="total (weighted)" if name == "total" else name
@@ -82,7 +83,7 @@ class LossCurve:
             self.axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             self.axes.yaxis.set_minor_locator(NullLocator())
             self.axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            figure.legend(loc="lower center", ncols=5, frameon=False, fontsize=7)
+            figure.legend(loc="lower center", ncols=5, frameon=False, fontsize=7.5)
 
     def draw(self, history: pd.DataFrame) -> bytes:
         """The curves of a history (a row a step) as a PNG file."""

@@ -26,7 +26,7 @@ from stylelab import (
     stylize,
     sweep,
 )
-from stylelab.live_picture import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
+from stylelab.live_picture import SHARE, Pace, encode, shown_size, weight_changes
 
 PICTURES = "chenonceau", "night_cafe"
 WAIT = 60  # seconds, for what takes one
@@ -404,15 +404,13 @@ def test_a_view_takes_its_share_of_the_time_at_most(monkeypatch):
 def test_two_thousand_frames_do_not_grow_memory(lab):
     lab.run()
     assert lab.join(WAIT)
-    history = lab.history
-    curves, process = LossCurve(), psutil.Process()
+    process = psutil.Process()
 
     def frames(count):
         for number in range(count):
             lab._draw_picture()
             if number % 4 == 0:  # as in a run, where curves are drawn less often
                 lab._draw_curve()
-                curves.draw(history)
         gc.collect()
         return process.memory_info().rss / 2**20
 
