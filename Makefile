@@ -14,7 +14,7 @@ reproduce: .venv/installed  ## run the paper's experiment: runs/reproduce/report
 	$(BIN)/stylelab reproduce
 	@$(TOOK)
 
-test: .venv/installed-test check  ## check and test everything
+test: .venv/installed-test .venv/browser check  ## check and test everything
 	$(BIN)/python -m pytest
 	@$(TOOK)
 
@@ -65,3 +65,11 @@ clean:  ## remove what the other commands made
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch .venv/installed $@
+
+# For the browser tests: Chromium as it is here, Debian's where root may install it, or Playwright's.
+.venv/browser: .venv/installed-test
+	command -v chromium \
+	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq --yes chromium; } \
+	|| $(BIN)/python -m playwright install chromium \
+	|| $(BIN)/python -m playwright install --with-deps chromium
+	touch $@

@@ -15,7 +15,7 @@ from stylelab.config import PRESETS, WEIGHTS, Config, preset_name
 from stylelab.errors import InputError
 from stylelab.grids import find
 from stylelab.images import load_image, sample, samples
-from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, encode, shown_size
+from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
 
 OWN = "own settings"
 SIZES: dict[str, tuple[int, int] | int] = {
@@ -64,15 +64,15 @@ class Panel:
                 min=-3,
                 max=7,
                 step=0.1,
-                description=name.replace("tv", "total variation").replace("_", " "),
+                description=name.replace("_", " "),
                 tooltip="Takes effect at the next step; at the far left the term is off",
-                readout_format=".4g",
+                readout_format=".3r",
                 **wide,
             )
             for name in WEIGHTS
         }
         self.learning_rate = widgets.FloatLogSlider(
-            min=-3, max=1, step=0.05, description="learning rate", readout_format=".3g", **wide
+            min=-3, max=1, step=0.05, description="learning rate", readout_format=".3r", **wide
         )
         self.strength = widgets.FloatSlider(
             value=1,
@@ -101,13 +101,13 @@ class Panel:
             )
         }
         self.buttons = {
-            name: widgets.Button(description=words, layout={"width": "6em"})
+            name: widgets.Button(description=words, layout={"width": "auto", "flex": "1 1 4.6em"})
             for name, (words, _) in BUTTONS.items()
         }
         self.buttons["run"].button_style = "primary"
         fixed = {"margin": "0", "object_fit": "fill"}
-        self.picture = widgets.Image(format="jpeg", layout=fixed, tooltip="The image so far")
-        self.curve = widgets.Image(
+        self.picture = Picture(format="jpeg", layout=fixed, tooltip="The image so far")
+        self.curve = Picture(
             format="png",
             layout={**fixed, "width": f"{WIDTH}px", "height": f"{CURVE_HEIGHT}px"},
             tooltip="The loss curves of the run: total, content, style and total variation",

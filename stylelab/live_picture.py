@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Callable
 
+import ipywidgets as widgets
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 from torch import Tensor
+from traitlets import Unicode
 
 from stylelab.config import WEIGHTS
 from stylelab.images import to_pil
@@ -21,6 +23,16 @@ WIDTH, HEIGHT = 480, 400  # of the box that a live picture fits into, in pixels 
 CURVE_HEIGHT = 270  # of the curves; they are as wide as the box
 SHARE = 0.03  # of the time that a live view may take, at most
 TERMS = ("total", "content", "style", "tv")
+
+
+class Picture(widgets.Image):  # type: ignore[misc]
+    """A picture on the page, whose tooltip says what it shows to those who cannot see it.
+
+    The page gives a widget its tooltip only where its description is empty, and fails where there
+    is none, as in a plain `Image`.
+    """
+
+    description = Unicode().tag(sync=True)
 
 
 def encode(image: Tensor, before: Tensor | None = None, divide: float = 0.0) -> bytes:
@@ -79,7 +91,7 @@ class LossCurve:
             )
             self.axes.set(xlabel="step", ylabel="loss", yscale="log")
             # Plain numbers: powers of ten go through mathtext, which threads may not share.
-            self.axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
+            self.axes.yaxis.set_major_locator(LogLocator(numticks=7))
             self.axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             self.axes.yaxis.set_minor_locator(NullLocator())
             self.axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -70,6 +70,9 @@ def serve(folder, *arguments):
             "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR",
         )
     }  # fmt: skip
+    quiet = folder / ".jupyter/JUPYTERLAB_SETTINGS_DIR/@jupyterlab/apputils-extension"
+    quiet.mkdir(parents=True)
+    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", *arguments, f"--port={port}", "--no-browser"],

@@ -385,6 +385,13 @@ def test_it_displays_itself(lab):
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
+def test_pictures_have_the_empty_description_that_their_words_need(lab):
+    for picture in (lab.panel.picture, lab.panel.curve):
+        state = picture.get_state()
+        assert state["tooltip"]
+        assert state["description"] == ""
+
+
 def test_a_view_takes_its_share_of_the_time_at_most(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(live_picture.time, "perf_counter", lambda: now[0])
