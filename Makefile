@@ -37,7 +37,7 @@ notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak memory pixels batches compile precision curves objective figure
+BENCHMARKS := speed peak memory pixels batches compile precision curves objective figure live
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about 90 minutes)
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done

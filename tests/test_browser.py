@@ -180,7 +180,7 @@ class Lab:
         self.page.get_by_label(name, exact=True).select_option(label=option)
 
     def move(self, name):
-        slider = self.page.locator(".widget-slider", has_text=name)
+        slider = self.page.locator(".stylelab-panel .widget-slider", has_text=name)
         slider.locator(".noUi-handle").focus()
         for _ in range(3):
             self.page.keyboard.press("ArrowRight")
@@ -191,7 +191,8 @@ class Lab:
         return int(re.search(r"step (\d+) of", words)[1])
 
     def says(self, words):
-        self.page.get_by_text(re.compile(words)).first.wait_for()
+        said = self.page.locator(".stylelab-panel").locator(".widget-label, .widget-html")
+        said.filter(has_text=re.compile(words)).first.wait_for()
 
 
 def play(lab, folder):
@@ -288,7 +289,7 @@ def test_jupyterlab_plays_the_lab_and_its_kernel_stays_free(jupyterlab, visit):
     page.evaluate(
         "window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
     )
-    page.locator("body[data-jp-theme-light=false]").wait_for()
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
     page.screenshot(path=SHOTS / "jupyterlab-dark.png")
     lab.press("Stop")
     lab.says("ended, step")
