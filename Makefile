@@ -14,7 +14,7 @@ reproduce: .venv/installed  ## run the paper's experiment: runs/reproduce/report
 	$(BIN)/stylelab reproduce
 	@$(TOOK)
 
-test: .venv/installed-test check  ## check and test everything
+test: .venv/installed-test .venv/browser check  ## check and test everything
 	$(BIN)/python -m pytest
 	@$(TOOK)
 
@@ -31,14 +31,13 @@ lab: .venv/installed  ## open the notebooks in JupyterLab
 	$(BIN)/stylelab lab
 
 demo: .venv/installed-demo  ## show the live lab as a page, for a class
-	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.ip=127.0.0.1 --theme=light \
-		--MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600
+	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.config_file_paths=notebooks/demo
 
 notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak memory pixels batches compile precision curves objective figure scales
+BENCHMARKS := speed peak memory pixels batches compile precision curves objective figure scales live
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about 90 minutes)
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
@@ -66,3 +65,11 @@ clean:  ## remove what the other commands made
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch .venv/installed $@
+
+# For the browser tests: Chromium as it is here, Debian's where root may install it, or Playwright's.
+.venv/browser: .venv/installed-test
+	command -v chromium \
+	|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq --yes chromium; } \
+	|| $(BIN)/python -m playwright install chromium \
+	|| $(BIN)/python -m playwright install --with-deps chromium
+	touch $@

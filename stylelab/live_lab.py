@@ -184,7 +184,7 @@ class LiveLab:
             except Exception as error:
                 if command in (self._begin, self._advance):
                     with self._lock:
-                        if not self._commands:
+                        if self._begin not in self._commands:
                             self._steps, self._ended, self._stale = 0, self._begun, True
                 elif command == self._refresh and self.error is not None:
                     continue  # the picture of a run that failed may fail, too
@@ -192,10 +192,12 @@ class LiveLab:
 
     def _next(self) -> Callable[[], None] | None:
         with self._lock:
-            if self._commands:
-                return self._commands.popleft()
-            if self._begun and self._transfer is not None and self._transfer.done:
+            over = self._transfer is not None and self._transfer.done
+            if over and self._begun and self._begin not in self._commands:
                 self._steps, self._ended = 0, True
+            counted = 0 < self._steps < inf  # steps asked for before what is to be saved
+            if self._commands and not (counted and self._commands[0] == self._save):
+                return self._commands.popleft()
             if self._steps:
                 self._steps -= 1
                 return self._advance

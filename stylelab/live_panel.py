@@ -15,7 +15,7 @@ from stylelab.config import PRESETS, WEIGHTS, Config, preset_name
 from stylelab.errors import InputError
 from stylelab.grids import find
 from stylelab.images import load_image, sample, samples
-from stylelab.live_picture import WIDTH, LossCurve, encode, shown_size
+from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
 
 OWN = "own settings"
 SIZES: dict[str, tuple[int, int] | int] = {
@@ -64,15 +64,15 @@ class Panel:
                 min=-3,
                 max=7,
                 step=0.1,
-                description=name.replace("tv", "total variation").replace("_", " "),
+                description=name.replace("_", " "),
                 tooltip="Takes effect at the next step; at the far left the term is off",
-                readout_format=".4g",
+                readout_format=".3r",
                 **wide,
             )
             for name in WEIGHTS
         }
         self.learning_rate = widgets.FloatLogSlider(
-            min=-3, max=1, step=0.05, description="learning rate", readout_format=".3g", **wide
+            min=-3, max=1, step=0.05, description="learning rate", readout_format=".3r", **wide
         )
         self.strength = widgets.FloatSlider(
             value=1,
@@ -101,15 +101,15 @@ class Panel:
             )
         }
         self.buttons = {
-            name: widgets.Button(description=words, layout={"width": "6em"})
+            name: widgets.Button(description=words, layout={"width": "auto", "flex": "1 1 4.6em"})
             for name, (words, _) in BUTTONS.items()
         }
         self.buttons["run"].button_style = "primary"
         fixed = {"margin": "0", "object_fit": "fill"}
-        self.picture = widgets.Image(format="jpeg", layout=fixed, tooltip="The image so far")
-        self.curve = widgets.Image(
+        self.picture = Picture(format="jpeg", layout=fixed, tooltip="The image so far")
+        self.curve = Picture(
             format="png",
-            layout={**fixed, "width": f"{WIDTH}px", "height": "300px"},
+            layout={**fixed, "width": f"{WIDTH}px", "height": f"{CURVE_HEIGHT}px"},
             tooltip="The loss curves of the run: total, content, style and total variation",
         )
         self.caption, self.status = widgets.Label(), widgets.Label()
@@ -131,7 +131,7 @@ class Panel:
         self.box = self._arrange()
 
     def _arrange(self) -> widgets.HBox:
-        pictures = [self.picture, self.caption, self.divide, self.strength, self.curve]
+        pictures = [self.picture, self.caption, self.divide, self.curve]
         rows = [
             self.content,
             self.style,
@@ -141,6 +141,7 @@ class Panel:
             self.learning_rate,
             self.size,
             self.steps,
+            self.strength,
             widgets.HBox(list(self.buttons.values()), layout={"flex_flow": "row wrap"}),
             self.progress,
             self.status,
@@ -148,7 +149,9 @@ class Panel:
         ]
         left = widgets.VBox(pictures, layout={"width": f"{WIDTH + 20}px"})
         right = widgets.VBox(rows, layout={"flex": "1 1 26em", "max_width": "40em"})
-        return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "1em"})
+        box = widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "1em"})
+        box.add_class("stylelab-panel")
+        return box
 
     @property
     def config(self) -> Config:
@@ -256,6 +259,8 @@ class Panel:
 
     def show_words(self, words: str, fault: bool = False) -> None:
         """Show a line under the buttons, as it is, whatever signs are in it."""
-        role, colour = ("alert", "#a00000") if fault else ("status", "inherit")
+        role, colour = (
+            ("alert", "var(--jp-error-color1, #c62828)") if fault else ("status", "inherit")
+        )
         line = f'<div role="{role}" style="color:{colour};line-height:1.4">{html.escape(words)}'
         self.message.value = f"{line}</div>" if words else ""

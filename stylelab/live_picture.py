@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Callable
 
+import ipywidgets as widgets
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -12,14 +13,26 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 from torch import Tensor
+from traitlets import Unicode
 
 from stylelab.config import WEIGHTS
 from stylelab.images import to_pil
 from stylelab.plots import DASHES, STYLE, terms
 
 WIDTH, HEIGHT = 480, 400  # of the box that a live picture fits into, in pixels of the page
+CURVE_HEIGHT = 270  # of the curves; they are as wide as the box
 SHARE = 0.03  # of the time that a live view may take, at most
 TERMS = ("total", "content", "style", "tv")
+
+
+class Picture(widgets.Image):  # type: ignore[misc]
+    """A picture on the page, whose tooltip says what it shows to those who cannot see it.
+
+    The page gives a widget its tooltip only where its description is empty, and fails where there
+    is none, as in a plain `Image`.
+    """
+
+    description = Unicode().tag(sync=True)
 
 
 def encode(image: Tensor, before: Tensor | None = None, divide: float = 0.0) -> bytes:
@@ -63,9 +76,9 @@ class LossCurve:
 
     def __init__(self) -> None:
         with matplotlib.style.context(STYLE):
-            figure = Figure(figsize=(WIDTH / 100, 3), dpi=100)
+            figure = Figure(figsize=(WIDTH / 100, CURVE_HEIGHT / 100), dpi=100)
             self.canvas = FigureCanvasAgg(figure)
-            self.axes = figure.add_axes((0.13, 0.26, 0.84, 0.7))
+            self.axes = figure.add_axes((0.13, 0.28, 0.84, 0.68))
             self.lines = {
                 name: self.axes.plot(
                     [], [], DASHES[name], label="total (weighted)" if name == "total" else name
@@ -78,11 +91,11 @@ class LossCurve:
             )
             self.axes.set(xlabel="step", ylabel="loss", yscale="log")
             # Plain numbers: powers of ten go through mathtext, which threads may not share.
-            self.axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=7))
+            self.axes.yaxis.set_major_locator(LogLocator(numticks=7))
             self.axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             self.axes.yaxis.set_minor_locator(NullLocator())
             self.axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            figure.legend(loc="lower center", ncols=5, frameon=False, fontsize=7)
+            figure.legend(loc="lower center", ncols=5, frameon=False, fontsize=7.5)
 
     def draw(self, history: pd.DataFrame) -> bytes:
         """The curves of a history (a row a step) as a PNG file."""

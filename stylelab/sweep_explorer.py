@@ -9,7 +9,7 @@ import pandas as pd
 
 from stylelab.config import Config
 from stylelab.images import load_image
-from stylelab.live_picture import WIDTH, LossCurve, encode, shown_size
+from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
 from stylelab.sweeps import Sweep
 
 METRICS = ("content_distance", "style_distance", "ssim", "colour_distance", "detail_energy")
@@ -38,11 +38,11 @@ class SweepExplorer:
                     style={"description_width": "9em"},
                 )
         self.curves = LossCurve()
-        self.picture = widgets.Image(format="jpeg", tooltip="The picture of the run")
-        self.curve = widgets.Image(
+        self.picture = Picture(format="jpeg", tooltip="The picture of the run")
+        self.curve = Picture(
             format="png",
-            layout={"width": f"{WIDTH}px", "height": "300px"},
-            tooltip="The loss curves of the run: total, content, style and total variation",
+            layout={"width": f"{WIDTH}px", "height": f"{CURVE_HEIGHT}px"},
+            tooltip="The loss curves of this run: total, content, style and total variation",
         )
         self.numbers = widgets.HTML()
         self.pins = {side: _Pin(side) for side in ("left", "right")}
@@ -58,6 +58,7 @@ class SweepExplorer:
             widgets.HBox([p.box for p in self.pins.values()], layout={"flex_flow": "row wrap"}),
         ]
         self.box = widgets.VBox(rows)
+        self.box.add_class("stylelab-explorer")
         self._show()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -108,7 +109,7 @@ class _Pin:
         self.button = widgets.Button(
             description=f"Pin {side}", tooltip=f"Keep this run below, on the {side}"
         )
-        self.picture = widgets.Image(format="jpeg", tooltip=f"The run pinned on the {side}")
+        self.picture = Picture(format="jpeg", tooltip=f"The run pinned on the {side}")
         self.picture.layout.visibility = "hidden"
         self.caption = widgets.Label()
         self.box = widgets.VBox([self.picture, self.caption])

@@ -26,7 +26,7 @@ from stylelab import (
     stylize,
     sweep,
 )
-from stylelab.live_picture import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
+from stylelab.live_picture import SHARE, Pace, encode, shown_size, weight_changes
 
 PICTURES = "chenonceau", "night_cafe"
 WAIT = 60  # seconds, for what takes one
@@ -385,6 +385,13 @@ def test_it_displays_itself(lab):
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
+def test_pictures_have_the_empty_description_that_their_words_need(lab):
+    for picture in (lab.panel.picture, lab.panel.curve):
+        state = picture.get_state()
+        assert state["tooltip"]
+        assert state["description"] == ""
+
+
 def test_a_view_takes_its_share_of_the_time_at_most(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(live_picture.time, "perf_counter", lambda: now[0])
@@ -404,15 +411,13 @@ def test_a_view_takes_its_share_of_the_time_at_most(monkeypatch):
 def test_two_thousand_frames_do_not_grow_memory(lab):
     lab.run()
     assert lab.join(WAIT)
-    history = lab.history
-    curves, process = LossCurve(), psutil.Process()
+    process = psutil.Process()
 
     def frames(count):
         for number in range(count):
             lab._draw_picture()
             if number % 4 == 0:  # as in a run, where curves are drawn less often
                 lab._draw_curve()
-                curves.draw(history)
         gc.collect()
         return process.memory_info().rss / 2**20
 
