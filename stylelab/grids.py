@@ -16,8 +16,9 @@ import tomli
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
 from stylelab.images import sample
+from stylelab.preparation import identify
 from stylelab.result import SCHEMA
-from stylelab.training import Transfer, identify
+from stylelab.training import Transfer
 
 Axes = Mapping[str | tuple[str, ...], Sequence[Any]]
 
