@@ -35,6 +35,9 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     maps += WORKING[config.memory] * SHAPES["conv1_1"][0]
     places = 8 * (max(pooled, default=0) if low else sum(pooled))
     pixel = maps * dtype.itemsize + places + IMAGES * 3 * 4  # bytes
+    # A style picture larger than the result is only read, once; nothing is kept of it.
+    reading = WORKING["low"] * SHAPES["conv1_1"][0] * config.style_scale**2 * dtype.itemsize
+    pixel = max(pixel, reading)
     return float(BASE_MB + (WEIGHTS * dtype.itemsize + pixel * size[0] * size[1]) / 1e6)
 
 
