@@ -63,7 +63,7 @@ def prepare(
     pairs = [pair for pair in zip(targets, shares_of(c, len(read)), strict=True) if pair[1]]
     around = None
     if c.mask:
-        around = base, luminance(load_image(c.mask, size, c.fit)).to(device)
+        around = base, load_image(c.mask, size, c.fit).mean(1, keepdim=True).to(device)
     if c.colours != "luminance":
         return Prepared(model, method.objective(base, pairs, model, c), (image, *pictures), around)
     of_grey: Objective = method.objective(_grey(base), pairs, model, c)
