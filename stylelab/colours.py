@@ -28,7 +28,7 @@ def with_luminance(image: Tensor, grey: Tensor) -> Tensor:
 
 
 def match_luminance(style: Tensor, content: Tensor) -> Tensor:
-    """The style's luminance with the content's mean and deviation (equation 6), in three channels.
+    """The style's luminance with the content's mean and deviation, in three channels.
 
     L' = s_C / s_S (L_S - m_S) + m_C.
     """
@@ -38,7 +38,7 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
 
 
 def match_statistics(style: Tensor, content: Tensor) -> Tensor:
-    """The style recoloured to the content's mean and covariance (equations 2 to 4); not clipped.
+    """The style recoloured to the content's mean and covariance; not clipped.
 
     x' = A x + b with A = S_C^(1/2) S_S^(-1/2), by symmetric roots, and b = m_C - A m_S.
     """

@@ -189,7 +189,7 @@ def _line_of(text: str, fault: str) -> str:
     """The line with the key or value that the fault names first, as ", line 3"."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        key = line.partition("=")[0].strip().strip("\"'")
+        key = line.partition("=")[0].strip().strip("\"'").removeprefix("options.")
         place = re.search(rf"\b{re.escape(key)}\b", fault) if "=" in line and key else None
         found += [(place.start(), number)] if place else []
     return f", line {min(found)[1]}" if found else ""

@@ -23,8 +23,8 @@ FILES = sorted((ROOT / "stylelab").rglob("*.py"))
 # "methods.*" are the methods, which nothing imports by name.
 ORDER = [
     "errors", "methods", "config", "images", "convolution", "model", "losses", "colours",
-    "methods.*", "device", "metrics", "plots", "result", "memory", "interrupts", "optimizers",
-    "preparation", "training", "grids", "sweeps",
+    "transforms", "matting", "regions", "methods.*", "device", "metrics", "plots", "result",
+    "memory", "interrupts", "optimizers", "preparation", "training", "grids", "sweeps",
     "live_picture", "live_panel", "live_lab", "sweep_explorer", "reproduce", "exercises", "cli",
 ]  # fmt: skip
 
@@ -58,9 +58,14 @@ def test_imports_go_upwards_only(path):
 
 
 def test_the_package_stays_readable_in_an_evening():
-    core = [path for path in FILES if place(path) <= ORDER.index("training")]
+    # The core is what one run of the standard method needs; other methods are read one by one.
+    beside = {path for path in FILES if place(path) == ORDER.index("methods.*")}
+    beside -= {ROOT / "stylelab" / "methods" / "gatys.py"}
+    beside |= {path for path in FILES if path.stem in ("transforms", "matting", "regions")}
+    core = [p for p in FILES if place(p) <= ORDER.index("training") and p not in beside]
+    assert max(len(path.read_text().splitlines()) for path in beside) < 200
     lines = [line for path in core for line in path.read_text().splitlines()]
-    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 1450
+    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 1650
     assert max(len(p.read_text().splitlines()) for p in FILES) < 350
 
 
