@@ -204,7 +204,7 @@ class Config:
         try:
             return kind(**dict(self.options))
         except InputError as error:
-            raise InputError(f"options of method '{self.method}': {error}") from None
+            raise InputError(f"options of '{self.method}': {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, ready for JSON."""
