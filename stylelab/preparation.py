@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -102,6 +103,8 @@ def identify(content: Source, style: Styles, config: Config) -> dict[str, str]:
         "content_sha256": image_hash(content),
         "style_sha256": "+".join(image_hash(style) for style in styles),
     }
-    if config.mask:
-        hashes["mask_sha256"] = image_hash(config.mask)
+    files = {"mask": config.mask, "init": config.init, **dict(config.options)}
+    for name, file in files.items():
+        if isinstance(file, str) and (Path(file).is_file() or (name == "mask" and file)):
+            hashes[f"{name}_sha256"] = image_hash(file)
     return {**hashes, "weights_id": weights_id(config.weights, config.seed)}

@@ -22,6 +22,7 @@ from stylelab import (
     stylize,
 )
 from stylelab.device import pick_device, pick_precision
+from stylelab.preparation import identify
 
 OPTIMIZERS = {
     "adam": {"decay_every": 4},
@@ -447,3 +448,12 @@ def test_the_method_of_stylize_stands_above_that_of_the_config(content, style, s
     assert result.config == replace(config, method="inversion")
     assert "style/relu4_1" in result.history
     assert "content/relu4_4" not in result.history
+
+
+def test_another_picture_under_the_same_name_is_another_run(tmp_path, config):
+    path = tmp_path / "start.png"
+    config, hashes = replace(config, init=str(path)), set()
+    for grey in (0, 99):
+        Image.new("RGB", (48, 32), (grey,) * 3).save(path)
+        hashes.add(identify(sample("chenonceau"), sample("night_cafe"), config)["init_sha256"])
+    assert len(hashes) == 2
