@@ -450,9 +450,9 @@ def test_the_method_of_stylize_stands_above_that_of_the_config(content, style, s
     assert "content/relu4_4" not in result.history
 
 
-def test_another_picture_under_the_same_name_is_another_run(tmp_path, config):
+def test_another_picture_under_the_same_name_is_another_run(tmp_path, small):
     path = tmp_path / "start.png"
-    config, hashes = replace(config, init=str(path)), set()
+    config, hashes = replace(small, init=str(path)), set()
     for grey in (0, 99):
         Image.new("RGB", (48, 32), (grey,) * 3).save(path)
         hashes.add(identify(sample("chenonceau"), sample("night_cafe"), config)["init_sha256"])
