@@ -38,6 +38,8 @@ from .plots import plot_runs as plot_runs
 from .plots import plot_tradeoff as plot_tradeoff
 from .plots import show as show
 from .result import Result as Result
+from .style_network import StyleNetwork as StyleNetwork
+from .style_network import fit_style as fit_style
 from .sweep_explorer import SweepExplorer as SweepExplorer
 from .sweeps import Sweep as Sweep
 from .sweeps import collect as collect

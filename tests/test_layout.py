@@ -24,7 +24,8 @@ FILES = sorted((ROOT / "stylelab").rglob("*.py"))
 ORDER = [
     "errors", "methods", "config", "images", "convolution", "model", "losses", "colours",
     "transforms", "matting", "regions", "methods.*", "device", "metrics", "plots", "result",
-    "memory", "interrupts", "optimizers", "preparation", "training", "grids", "sweeps",
+    "memory", "interrupts", "optimizers", "preparation", "training", "style_network", "film",
+    "repair", "grids", "sweeps",
     "live_picture", "live_panel", "live_lab", "sweep_explorer", "reproduce", "exercises", "cli",
 ]  # fmt: skip
 
@@ -92,7 +93,8 @@ def test_conda_and_pip_ask_for_the_same(project):
 
 
 def test_every_package_that_is_imported_is_declared(project):
-    optional = project["optional-dependencies"]["dask"]  # imported where it is asked for
+    extras = project["optional-dependencies"]
+    optional = extras["dask"] + extras["styles"]  # imported where they are asked for
     declared = {bounds(entry)[0].lower() for entry in project["dependencies"] + optional}
     providers = packages_distributions()
     for path in FILES:
