@@ -232,12 +232,11 @@ PRESETS: dict[str, Config] = {
     "fast": Config(
         size=(300, 450), optimizer="pyramid", learning_rate=0.15, schedule="linear", steps=200
     ),
-    # After Gatys, Ecker and Bethge 2016: average pooling, conv4_2, no total variation, L-BFGS.
+    # Gatys, Ecker and Bethge 2016, with their layers; init="noise" as in most of their figures.
     "gatys": Config(
         size=(300, 450),
+        method="gatys2016",
         tv_weight=0,
-        content_layers=("conv4_2",),
-        style_layers=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
         optimizer="lbfgs",
         learning_rate=1.0,
         pooling="avg",

@@ -22,6 +22,10 @@ from stylelab.errors import unknown
 
 METHODS = (
     "gatys",  # Gram matrices with total variation, as in the paper
+    "gatys2016",  # Gram matrices as first published
+    "cnnmrf",  # patches of the painting
+    "photo",  # colours of another photo, by region, with all edges kept
+    "inversion",  # feature transforms: AdaIN, WCT, SANet, AAMS
 )
 
 
