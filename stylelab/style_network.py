@@ -8,9 +8,9 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +81,7 @@ class StyleNetwork(nn.Module):
                 f"not {tuple(image.shape)}"
             )
         row = style if _is_row(style, self.table) else self.shares(style) @ self.table
-        norms = iter(row.split(self.widths))
+        norms: Iterator[Tensor] = iter(torch.split(row, self.widths))
 
         def layer(x: Tensor, name: str) -> Tensor:
             x = self.convolutions[name.replace(".", "_")](x)
@@ -242,7 +242,7 @@ def _crops(content: Tensor, side: int, count: int, generator: torch.Generator) -
     return torch.cat(crops)
 
 
-def _is_row(style: object, table: Tensor) -> bool:
+def _is_row(style: Style, table: Tensor) -> TypeGuard[Tensor]:
     return isinstance(style, Tensor) and style.shape == table.shape[1:]
 
 
