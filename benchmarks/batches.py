@@ -7,7 +7,7 @@ import torch
 from sides import LARGE, PAIRS, SMALL, alternate, make, quick, ratio, report
 
 from stylelab import Config, standardise
-from stylelab.methods import METHODS
+from stylelab.methods import load_method
 
 BATCH = 4
 
@@ -19,7 +19,7 @@ def main() -> None:
         config = Config(size=size)
         transfer = make("stylelab", PAIRS[0], config)
         content, style = (standardise(p).repeat(BATCH, 1, 1, 1) for p in transfer.pictures)
-        objective = METHODS["gatys"].objective(content, style, transfer.model, config)
+        objective = load_method("gatys").objective(content, [(style, 1.0)], transfer.model, config)
 
         def act(image: torch.Tensor, terms: object, transfer=transfer) -> None:
             image.grad = None

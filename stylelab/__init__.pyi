@@ -1,3 +1,7 @@
+from .colours import luminance as luminance
+from .colours import match_luminance as match_luminance
+from .colours import match_statistics as match_statistics
+from .colours import with_luminance as with_luminance
 from .config import PRESETS as PRESETS
 from .config import Config as Config
 from .errors import InputError as InputError
@@ -17,6 +21,8 @@ from .losses import content_loss as content_loss
 from .losses import gram_matrix as gram_matrix
 from .losses import style_loss as style_loss
 from .losses import total_variation as total_variation
+from .methods import METHODS as METHODS
+from .methods import load_method as load_method
 from .metrics import colour_distance as colour_distance
 from .metrics import content_distance as content_distance
 from .metrics import detail_energy as detail_energy
@@ -32,6 +38,8 @@ from .plots import plot_runs as plot_runs
 from .plots import plot_tradeoff as plot_tradeoff
 from .plots import show as show
 from .result import Result as Result
+from .style_network import StyleNetwork as StyleNetwork
+from .style_network import fit_style as fit_style
 from .sweep_explorer import SweepExplorer as SweepExplorer
 from .sweeps import Sweep as Sweep
 from .sweeps import collect as collect

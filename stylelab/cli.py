@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import functools
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -35,12 +36,12 @@ def transfer(
 
     Args:
         content: The photograph: a path or the name of a sample.
-        style: The painting: a path or the name of a sample.
+        style: The painting: a path or the name of a sample; several are joined by plus signs.
         out: A folder for the run, or an image file (.png, .jpg, .webp) for the picture alone.
         config: The settings; their defaults are the preset's.
         preset: Where the settings start from; options change them.
     """
-    from stylelab.grids import find
+    from stylelab.grids import find, find_styles
     from stylelab.images import SUFFIXES, check_writable, save_image
     from stylelab.training import stylize
 
@@ -48,7 +49,7 @@ def transfer(
     if out.suffix and not picture_only and not out.is_dir():
         raise InputError(unknown("image format", out.suffix, SUFFIXES) + "; or name a folder")
     check_writable(out)
-    result = stylize(find(content), find(style), config, None if picture_only else out)
+    result = stylize(find(content), find_styles(style), config, None if picture_only else out)
     if picture_only:
         save_image(result.image, out, {"config": config.to_dict()})
     done = f"{out}: {len(result.history)} steps"
@@ -57,6 +58,34 @@ def transfer(
         print(f"interrupted: {done}{again}", file=sys.stderr)
         raise SystemExit(130)
     print(f"{done} in {result.history['seconds'].iloc[-1]:.0f} s")
+
+
+def _to_options(words: list[str]) -> dict[str, Any]:
+    """What ``--options strength=0.5 strokes=0.5,1,2`` says."""
+    found = [word.partition("=") for word in words]
+    if not all(name and value for name, _, value in found):
+        raise ValueError("options are written name=value")
+    return {name: _to_value(value) for name, _, value in found}
+
+
+def _to_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # words without quotes, or several values without brackets
+        return [_to_value(part) for part in text.split(",") if part] if "," in text else text
+
+
+def _options_rule(kind: Any) -> Any:
+    """How tyro reads `Config.options`, whose values may be anything."""
+    if kind.type != tuple[tuple[str, Any], ...]:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[NAME=VALUE [...]]",
+        instance_from_str=_to_options,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda pairs: [f"{name}={json.dumps(v)}" for name, v in pairs],
+    )
 
 
 def reproduce(out: Path = Path("runs/reproduce")) -> None:
@@ -191,9 +220,10 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     preset = PRESETS.get(finder.parse_known_args(arguments)[0].preset, Config())
     commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, sweep, samples, info, lab)}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
-    complaint = io.StringIO()
+    complaint, registry = io.StringIO(), tyro.constructors.ConstructorRegistry()
+    registry.primitive_rule(_options_rule)
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), registry:
             call: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
                 commands, prog="stylelab", description=ABOUT, args=arguments
             )

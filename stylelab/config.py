@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from pydantic.dataclasses import dataclass
 
 from stylelab.errors import InputError, unknown
+from stylelab.methods import check_method, load_method
 
 CONVOLUTIONS = tuple(
     f"conv{block}_{i}" for block, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)
@@ -86,6 +87,13 @@ def check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def to_pairs(options: Any) -> Any:
+    """A mapping as sorted pairs, which can be hashed."""
+    if not isinstance(options, Mapping):
+        return options
+    return tuple(sorted(options.items(), key=lambda pair: str(pair[0])))
+
+
 Size = Annotated[tuple[int, int] | int, BeforeValidator(check_size)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Layers = Annotated[
@@ -109,6 +117,10 @@ class Config:
     """Height and width of the result, or its longer side in pixels."""
     fit: Literal["crop", "stretch"] = "crop"
     """How an image of another aspect ratio is brought to the size."""
+    method: Annotated[str, AfterValidator(check_method)] = "gatys"
+    """What turns content and style into an objective: a file in stylelab/methods."""
+    options: Annotated[tuple[tuple[str, Any], ...], BeforeValidator(to_pairs)] = ()
+    """Settings of the method's own, by name; kept as sorted pairs."""
     content_weight: Weight = 1.0
     """Weight of the content loss."""
     style_weight: Weight = 1000.0
@@ -119,6 +131,15 @@ class Config:
     """Layers whose features hold the content."""
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "conv5_1")
     """Layers whose Gram matrices hold the style."""
+    style_scale: Annotated[float, Field(gt=0, le=8)] = 1.0
+    """Size of the style picture over that of the result: below 1 its strokes are finer."""
+    colours: Literal["style", "luminance", "statistics"] = "style"
+    """Whose colours the result has: the style's, or the content's. luminance transfers the
+    luminance only; statistics first recolours the style to the content's mean and covariance."""
+    blend: tuple[Weight, ...] = ()
+    """Shares of several style pictures, in their order; empty is equal shares."""
+    mask: str = ""
+    """Path of a picture, white where the style goes; where it is black, the content stays."""
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     """Number of steps; the paper's epochs."""
     scales: Annotated[int, Field(ge=1, le=8)] = 1
@@ -167,10 +188,29 @@ class Config:
             raise InputError("decay_every belongs to schedule='constant': set one of them")
         if not self.init or not self.weights:
             raise InputError("init and weights may not be empty")
+        if self.blend and not any(self.blend):
+            raise InputError("all shares of blend are 0: set one of them above 0")
+        if self.options:  # as the method's types have them, so that 1 and 1.0 are one value
+            own = self.method_options
+            given = tuple((name, getattr(own, name)) for name, _ in self.options)
+            object.__setattr__(self, "options", given)
+
+    @property
+    def method_options(self) -> Any:
+        """The method's own settings, with their defaults: an instance of its ``Options``."""
+        kind = load_method(self.method).Options
+        if self.options and not fields(kind):
+            raise InputError(f"method '{self.method}' has no options")
+        try:
+            return kind(**dict(self.options))
+        except InputError as error:
+            raise InputError(f"options of '{self.method}': {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, ready for JSON."""
         values = asdict(self)
+        options = {k: list(v) if isinstance(v, tuple) else v for k, v in self.options}
+        values["options"] = options
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @classmethod
@@ -204,12 +244,11 @@ PRESETS: dict[str, Config] = {
         steps=280,
         scales=3,
     ),
-    # After Gatys, Ecker and Bethge 2016: average pooling, conv4_2, no total variation, L-BFGS.
+    # Gatys, Ecker and Bethge 2016, with their layers; init="noise" as in most of their figures.
     "gatys": Config(
         size=(300, 450),
+        method="gatys2016",
         tv_weight=0,
-        content_layers=("conv4_2",),
-        style_layers=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
         optimizer="lbfgs",
         learning_rate=1.0,
         pooling="avg",

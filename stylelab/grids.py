@@ -16,15 +16,16 @@ import tomli
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
 from stylelab.images import sample
+from stylelab.preparation import identify
 from stylelab.result import SCHEMA
-from stylelab.training import Transfer, identify
+from stylelab.training import Transfer
 
 Axes = Mapping[str | tuple[str, ...], Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell of a grid: the pictures, as paths or names of samples, and the settings."""
+    """One cell of a grid: the pictures, as `find_styles` takes them, and the settings."""
 
     content: str
     style: str
@@ -33,7 +34,7 @@ class Run:
     @property
     def key(self) -> str:
         """16 hexadecimal digits of all that the result depends on: the name of its folder."""
-        parts = identify(find(self.content), find(self.style), self.config)
+        parts = identify(find(self.content), find_styles(self.style), self.config)
         text = json.dumps([SCHEMA, self.config.to_dict(), *parts.values()], sort_keys=True)
         return sha256(text.encode()).hexdigest()[:16]
 
@@ -44,13 +45,24 @@ def find(name: str) -> Path:
     return Path(name) if Path(name).exists() or not re.fullmatch(r"\w+", name) else sample(name)
 
 
+def split_styles(names: str) -> list[str]:
+    """Several style pictures are joined by plus signs: "night_cafe+my/photo.jpg"."""
+    return [names] if Path(names).exists() else names.split("+")
+
+
+def find_styles(names: str) -> list[Path]:
+    """The paths of one style picture, or of several that are joined by plus signs."""
+    return [find(name) for name in split_styles(names)]
+
+
 def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) -> list[Run]:
     """The runs of a grid, in order.
 
     Args:
-        content, style: paths or names of samples.
-        axes: values by setting; settings multiply. "content" and "style" are settings, too. A
-            tuple of settings takes tuples of values and moves them together. Or a list of configs.
+        content, style: paths or names of samples; several styles are joined by plus signs.
+        axes: values by setting; settings multiply. "content" and "style" are settings, too, and
+            "options.strength" is one of the method's own. A tuple of settings takes tuples of
+            values and moves them together. Or a list of configs.
         base: the settings that no axis names.
 
     Raises:
@@ -63,7 +75,7 @@ def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) 
     for names, values in axes.items():
         names = (names,) if isinstance(names, str) else tuple(names)
         for name in names:
-            if name not in known:
+            if name not in known and not name.startswith("options."):
                 raise InputError(unknown("setting", name, known))
         if isinstance(values, str) or not len(values):
             raise InputError(f"axis {' '.join(names)} has no values; give a list of them")
@@ -75,21 +87,31 @@ def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) 
     for cells in product(*columns):
         changes: dict[str, Any] = {k: v for cell in cells for k, v in cell.items()}
         pictures = str(changes.pop("content", content)), str(changes.pop("style", style))
+        own = {k.removeprefix("options."): changes.pop(k) for k in [*changes] if "." in k}
+        if own:
+            changes["options"] = {**dict(changes.get("options", base.options)), **own}
         runs.append(Run(*pictures, replace(base, **changes)))
     return list(dict.fromkeys(runs))
 
 
-def plain(name: str, value: Any) -> Any:
-    """A setting as one value of a table: sizes as "150x225", layers in one string."""
-    if name == "size":
-        return "x".join(map(str, value)) if isinstance(value, list) else str(value)
-    return " ".join(value) if isinstance(value, list) else value
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `Config.to_dict` as a row of a table: one plain value each.
+
+    Sizes are "150x225", lists are one string, options are "options.strength" and so on.
+    """
+    own = {f"options.{name}": value for name, value in settings.get("options", {}).items()}
+    row = {name: value for name, value in settings.items() if name != "options"}
+    between = {"size": "x"}
+    return {
+        name: between.get(name, " ").join(map(str, value)) if isinstance(value, list) else value
+        for name, value in {**row, **own}.items()
+    }
 
 
 def summary(runs: Sequence[Run]) -> pd.DataFrame:
     """The runs of a grid as a table of what differs between them."""
-    rows = [{"content": r.content, "style": r.style, **r.config.to_dict()} for r in runs]
-    table = pd.DataFrame([{k: plain(k, v) for k, v in row.items()} for row in rows])
+    rows = [{"content": r.content, "style": r.style, **flat(r.config.to_dict())} for r in runs]
+    table = pd.DataFrame(rows)
     return table[[c for c in table if len(table[c].drop_duplicates()) > 1]]
 
 
@@ -98,9 +120,10 @@ def estimate(runs: Sequence[Run]) -> tuple[float, float]:
     step: dict[Any, float] = {}
     seconds = size = 0.0
     for run in runs:
-        settings = (run.config.size, run.config.precision, run.config.device)
+        c = run.config
+        settings = (c.size, c.precision, c.device, c.method, c.options)
         if settings not in step:
-            transfer = Transfer(find(run.content), find(run.style), run.config)
+            transfer = Transfer(find(run.content), find_styles(run.style), c)
             transfer.step()  # which is slower than the others
             before = transfer.seconds
             transfer.step()
@@ -122,7 +145,8 @@ def read_grid(source: str | Path) -> list[Run]:
 
     The file has ``content`` and ``style`` (paths or names of samples), optionally ``preset``, a
     table ``[base]`` of settings and a table ``[axes]`` with a list of values for each setting; a
-    quoted key such as "content_weight style_weight" takes lists of values that move together.
+    quoted key such as "content_weight style_weight" takes lists of values that move together,
+    and options.strength is one of the method's own settings.
 
     Raises:
         InputError: with the line at fault.
@@ -148,9 +172,11 @@ def read_grid(source: str | Path) -> list[Run]:
         if given["preset"] not in PRESETS:
             raise InputError(unknown("preset", given["preset"], PRESETS))
         base = Config.from_dict({**PRESETS[given["preset"]].to_dict(), **given["base"]})
-        axes: Axes = {
-            tuple(re.split(r"[\s,]+", key)): value for key, value in given["axes"].items()
-        }
+        listed = dict(given["axes"])
+        if isinstance(listed.get("options"), dict):  # options.strength = [...] makes a table
+            own = listed.pop("options")
+            listed |= {f"options.{name}": value for name, value in own.items()}
+        axes: Axes = {tuple(re.split(r"[\s,]+", key)): value for key, value in listed.items()}
         return grid(given.get("content", ""), given.get("style", ""), axes, base)
     except tomli.TOMLDecodeError as error:
         raise InputError(f"{path.name}: {error}") from None
@@ -163,7 +189,7 @@ def _line_of(text: str, fault: str) -> str:
     """The line with the key or value that the fault names first, as ", line 3"."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
-        key = line.partition("=")[0].strip().strip("\"'")
+        key = line.partition("=")[0].strip().strip("\"'").removeprefix("options.")
         place = re.search(rf"\b{re.escape(key)}\b", fault) if "=" in line and key else None
         found += [(place.start(), number)] if place else []
     return f", line {min(found)[1]}" if found else ""

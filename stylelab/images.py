@@ -150,10 +150,11 @@ def standardise(image: Tensor) -> Tensor:
     return (image - mean) / std
 
 
-def restore(image: Tensor) -> Tensor:
+def restore(image: Tensor, clip: bool = True) -> Tensor:
     """Undo `standardise` and clip to [0, 1]; (B, 3, H, W)."""
     mean, std = _statistics(image)
-    return (image * std + mean).clamp(0, 1)
+    image = image * std + mean
+    return image.clamp(0, 1) if clip else image
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -18,6 +18,7 @@ from stylelab.errors import InputError
 from stylelab.images import check_writable, load_image, save_image
 from stylelab.live_panel import Panel
 from stylelab.live_picture import Pace
+from stylelab.methods import load_method
 from stylelab.plots import size_name
 from stylelab.training import Transfer
 
@@ -225,7 +226,8 @@ class LiveLab:
     def _advance(self) -> None:
         assert self._transfer is not None
         weights = self._weights
-        self._transfer.weights = {k.removesuffix("_weight"): v for k, v in weights.items()}
+        config = replace(self._transfer.config, **weights)
+        self._transfer.weights = load_method(config.method).weights(config)
         self._used.append(weights)
         self._transfer.step()
         self._stale = True

@@ -16,6 +16,7 @@ from stylelab.errors import InputError
 from stylelab.grids import find
 from stylelab.images import load_image, sample, samples
 from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
+from stylelab.methods import METHODS
 
 OWN = "own settings"
 SIZES: dict[str, tuple[int, int] | int] = {
@@ -55,6 +56,7 @@ class Panel:
         self.preset = widgets.Dropdown(
             options=[*PRESETS, OWN], value=OWN, description="preset", **wide
         )
+        self.method = widgets.Dropdown(options=METHODS, description="method", **wide)
         self.size = widgets.Dropdown(description="size", **wide)
         self.steps = widgets.IntSlider(
             min=1, max=2000, description="steps", continuous_update=False, **wide
@@ -125,7 +127,7 @@ class Panel:
             self.uploads[role].observe(self._upload, "value")
         self.show_config(config)
         self.preset.observe(self._choose, "value")
-        sliders = (self.size, self.steps, self.learning_rate, *self.weights.values())
+        sliders = (self.method, self.size, self.steps, self.learning_rate, *self.weights.values())
         for widget in (self.content, self.style, *sliders):
             widget.observe(self._move, "value")
         self.box = self._arrange()
@@ -137,6 +139,7 @@ class Panel:
             self.style,
             widgets.HBox([self.uploads["content"], self.uploads["style"]]),
             self.preset,
+            self.method,
             *self.weights.values(),
             self.learning_rate,
             self.size,
@@ -160,8 +163,11 @@ class Panel:
         Raises:
             InputError: they do not go together.
         """
+        base, method = self._base, self.method.value
         return replace(
-            self._base,
+            base,
+            method=method,
+            options=base.options if method == base.method else (),
             size=self.size.value,
             steps=self.steps.value,
             learning_rate=self.learning_rate.value,
@@ -194,6 +200,7 @@ class Panel:
                 slider.max = max(slider.max, math.ceil(math.log10(value)))
                 slider.min = min(slider.min, math.floor(math.log10(value) - 1e-9))
             slider.value = value or 10**slider.min
+        self.method.value = config.method
         self.steps.max = max(self.steps.max, config.steps)
         self.steps.value = config.steps
         self.preset.value = preset_name(config) or OWN

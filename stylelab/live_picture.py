@@ -107,7 +107,8 @@ class LossCurve:
 
     def draw(self, history: pd.DataFrame) -> bytes:
         """The curves of a history (a row a step) as a PNG file."""
-        table = terms(history) if len(history) else pd.DataFrame(columns=list(TERMS))
+        table = terms(history) if len(history) else pd.DataFrame()
+        table = table.reindex(columns=list(TERMS))  # a method may have fewer groups, or more
         for name, line in self.lines.items():
             values = table[name].to_numpy(dtype=float)
             # A loss of exactly zero, as content's at the start, has no place on a log scale.

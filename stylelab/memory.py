@@ -7,7 +7,7 @@ import torch
 
 from stylelab.config import CONVOLUTIONS, LAYERS, Config
 from stylelab.errors import InputError
-from stylelab.methods import METHODS
+from stylelab.methods import load_method
 from stylelab.model import SHAPES
 
 BASE_MB = 870  # Python and the libraries
@@ -23,7 +23,7 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     their maxima; with ``memory="low"`` the maps that the losses read, the pooled ones and one
     pooling's places. The constants above are fitted; ``benchmarks/memory.py`` shows how well.
     """
-    wanted = set(METHODS["gatys"].layers(config))
+    wanted = set(load_method(config.method).layers(config))
     names = CONVOLUTIONS[: max((LAYERS.index(n) for n in wanted), default=-2) // 2 + 1]
     # Channels, in units of one at full size.
     share = {name: SHAPES[name][0] / 4 ** (int(name[4]) - 1) for name in names}
@@ -35,6 +35,9 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     maps += WORKING[config.memory] * SHAPES["conv1_1"][0]
     places = 8 * (max(pooled, default=0) if low else sum(pooled))
     pixel = maps * dtype.itemsize + places + IMAGES * 3 * 4  # bytes
+    # A style picture larger than the result is only read, once; nothing is kept of it.
+    reading = WORKING["low"] * SHAPES["conv1_1"][0] * config.style_scale**2 * dtype.itemsize
+    pixel = max(pixel, reading)
     return float(BASE_MB + (WEIGHTS * dtype.itemsize + pixel * size[0] * size[1]) / 1e6)
 
 

@@ -3,6 +3,7 @@
 Every function takes images (1, 3, H, W) in [0, 1] and returns a float.
 """
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -18,13 +19,24 @@ CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
-def measure(image: Tensor, content: Tensor, style: Tensor) -> dict[str, float]:
-    """All metrics of a stylised image by name; see each function."""
+def measure(
+    image: Tensor, content: Tensor, *styles: Tensor, shares: Sequence[float] = ()
+) -> dict[str, float]:
+    """All metrics of a stylised image by name; see each function.
+
+    The distances of several styles are averaged by their shares, which sum to one.
+    """
+    shares = shares or [1 / len(styles)] * len(styles)
+
+    def mean(distance: Callable[[Tensor, Tensor], float]) -> float:
+        pairs = zip(shares, styles, strict=True)
+        return sum(share * distance(image, style) for share, style in pairs if share)
+
     return {
         "content_distance": content_distance(image, content),
-        "style_distance": style_distance(image, style),
+        "style_distance": mean(style_distance),
         "ssim": ssim(image, content),
-        "colour_distance": colour_distance(image, style),
+        "colour_distance": mean(colour_distance),
         "detail_energy": detail_energy(image),
     }
 
@@ -92,7 +104,7 @@ def _yardstick() -> VGG19:
     return VGG19([CONTENT_LAYER, *STYLE_LAYERS])  # the original weights, in float32
 
 
-@lru_cache(maxsize=3)  # one image is measured against the same content and style as the last one
+@lru_cache(maxsize=6)  # one image is measured against the same content and styles as the last one
 @torch.no_grad()
 def _read(image: Tensor) -> tuple[Tensor, list[Tensor]]:
     """The content layer's features and the style layers' Gram matrices."""

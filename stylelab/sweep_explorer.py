@@ -8,6 +8,7 @@ import ipywidgets as widgets
 import pandas as pd
 
 from stylelab.config import Config
+from stylelab.grids import flat
 from stylelab.images import load_image
 from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
 from stylelab.sweeps import Sweep
@@ -27,10 +28,13 @@ class SweepExplorer:
     def __init__(self, sweep: Sweep) -> None:
         self.sweep, self.table = sweep, sweep.table
         self.sliders: dict[str, Any] = {}
-        for name in ("content", "style", *Config().to_dict()):
+        own = [str(c) for c in self.table if str(c).startswith("options.")]
+        self.table[own] = self.table[own].astype(object).fillna("default")
+        for name in ("content", "style", *flat(Config().to_dict()), *own):
             values = list(self.table[name].drop_duplicates())
             if len(values) > 1:
-                values = values if isinstance(values[0], str) else sorted(values)
+                mixed = any(isinstance(value, str) for value in values)
+                values = values if mixed else sorted(values)
                 self.sliders[name] = widgets.SelectionSlider(
                     options=[(_words(value), value) for value in values],
                     description=name.replace("_", " "),

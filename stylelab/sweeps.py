@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError
-from stylelab.grids import Axes, Run, find, grid, plain
+from stylelab.grids import Axes, Run, find, find_styles, flat, grid, split_styles
 from stylelab.images import check_writable, write_atomically
 from stylelab.result import Result
 from stylelab.training import stylize
@@ -176,7 +176,7 @@ def execute(key: str, run: Run, out: Path, threads: int | None) -> dict[str, byt
 
 def _make(run: Run, folder: Path) -> bool:
     try:
-        pictures = find(run.content), find(run.style)
+        pictures = find(run.content), find_styles(run.style)
         return not stylize(*pictures, run.config, folder, progress=False).interrupted
     except Exception as error:
         write_error(folder, error)
@@ -207,8 +207,9 @@ def collect(out: str | Path) -> pd.DataFrame:
     for path in Path(out).glob("*/run.json"):
         spec = json.loads(path.read_text("utf-8"))
         word, record = status(path.parent)
-        settings = {name: plain(name, value) for name, value in spec["config"].items()}
-        names = {name: Path(spec[name]).stem for name in ("content", "style")}
+        settings = flat(spec["config"])
+        names = {"content": Path(spec["content"]).stem}
+        names["style"] = "+".join(Path(name).stem for name in split_styles(spec["style"]))
         ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb", "error")}
         losses = {f"last/{k}": v for k, v in record.get("last_losses", {}).items()}
         measured = record.get("metrics", {})
@@ -217,9 +218,9 @@ def collect(out: str | Path) -> pd.DataFrame:
     if not rows:
         raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
     table = pd.DataFrame(rows).set_index("run").convert_dtypes()
-    order = [
-        c for c in ("content", "style", *spec["config"]) if len(table[c].drop_duplicates()) > 1
-    ]
+    own = sorted(str(column) for column in table if str(column).startswith("options."))
+    known = ["content", "style", *(c for c in spec["config"] if c != "options"), *own]
+    order = [c for c in known if len(table[c].drop_duplicates()) > 1]
     return table.sort_values(order, key=_sortable) if order else table
 
 

@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from stylelab.colours import luminance, with_luminance
 from stylelab.config import PRESETS, WEIGHTS, Config
 from stylelab.device import keep_freed_memory, peak_memory_mb, pick_device, pick_precision
 from stylelab.errors import InputError
-from stylelab.images import Source, check_writable, image_hash, load_image, restore, standardise
+from stylelab.images import Source, check_writable, load_image, restore, standardise
 from stylelab.interrupts import deferred_interrupt
 from stylelab.memory import check_memory
-from stylelab.methods import METHODS
+from stylelab.methods import load_method
 from stylelab.metrics import measure
-from stylelab.model import VGG19, weights_id
 from stylelab.optimizers import learning_rate, make_optimizer, plan_scales
+from stylelab.preparation import Styles, as_list, identify, prepare, shares_of
 from stylelab.result import PARTS, Result
 
-Objective = Callable[[Tensor], dict[str, Tensor]]
 CHECK_EVERY = 10  # steps between two looks for NaN: each look makes a GPU wait
 
 
@@ -44,21 +43,23 @@ class Transfer:
     loop pauses, and iterating again goes on.
 
     Args:
-        content, style: anything that `load_image` takes.
+        content: anything that `load_image` takes.
+        style: the same, or a list of several, whose shares are ``config.blend``.
         config: the settings.
 
     Raises:
         InputError: an image, the weights or the device cannot be had.
     """
 
-    def __init__(self, content: Source, style: Source, config: Config = PRESETS["paper"]) -> None:
+    def __init__(self, content: Source, style: Styles, config: Config = PRESETS["paper"]) -> None:
         self.config, c = config, config
         self.device = pick_device(c.device)
         self.dtype = pick_precision(c.precision, self.device)
         self.identity = identify(content, style, c)
-        self.weights = METHODS["gatys"].weights(c)
+        self.weights = load_method(c.method).weights(c)
         sources = tuple(
-            s if isinstance(s, (str, bytes, Path)) else load_image(s) for s in (content, style)
+            s if isinstance(s, (str, bytes, Path)) else load_image(s)
+            for s in (content, *as_list(style))
         )
         image = load_image(sources[0], c.size, c.fit)
         height, width = image.shape[2:]
@@ -70,7 +71,7 @@ class Transfer:
             generator = torch.Generator().manual_seed(c.seed)
             variable = torch.randn(1, 3, *size, generator=generator).to(self.device)
         else:
-            pictures = dict(zip(("content", "style"), self.pictures, strict=True))
+            pictures = dict(zip(("content", "style"), self.pictures[:2], strict=True))
             initial = pictures.get(c.init)
             initial = load_image(c.init, size, c.fit) if initial is None else initial
             variable = standardise(initial.to(self.device)).clone()
@@ -85,7 +86,7 @@ class Transfer:
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
-            terms = self.objective(self.variable)
+            terms = self.objective(self.shown)
             total = self.total(terms)
             total.backward()  # type: ignore[no-untyped-call]
             self._names = ["total", *terms]
@@ -109,8 +110,9 @@ class Transfer:
         loop |= {"steps": 1, "learning_rate": 1, "decay_every": 0, "stop_below": 0, "scales": 1}
         loop |= {"optimizer": "adam", "schedule": "constant", "init": "content", "size": size}
         loop |= {} if c.weights == "random" else {"seed": 0}
-        self.model, self.objective, self.pictures = prepare(
-            *self._sources,
+        self.model, self.objective, self.pictures, self._around = prepare(
+            self._sources[0],
+            self._sources[1:],
             tuple(self.identity.values()),
             replace(c, **loop),
             self.device,
@@ -127,6 +129,14 @@ class Transfer:
         before = self.ends[self._scale - 1] if self._scale else 0
         factor = learning_rate(self.config, self.ends[self._scale] - before)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
+
+    @property
+    def shown(self) -> Tensor:
+        """The standardised image that the losses see: the variable, within the mask if any."""
+        if self._around is None:
+            return self.variable
+        content, mask = self._around
+        return torch.lerp(content, self.variable, mask)  # mask * variable + (1 - mask) * content
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the terms: the one place where the loss weights enter."""
@@ -157,7 +167,10 @@ class Transfer:
     @property
     def image(self) -> Tensor:
         """The image so far, (1, 3, H, W) in [0, 1], on the CPU."""
-        return restore(self.variable.detach()).cpu()
+        image = restore(self.shown.detach()).cpu()
+        if self.config.colours == "luminance":
+            image = with_luminance(self.pictures[0], luminance(image)).clamp(0, 1)
+        return image
 
     @property
     def history(self) -> pd.DataFrame:
@@ -216,7 +229,9 @@ class Transfer:
             "versions": {**versions, "python": platform.python_version()},
             "seconds": round(self.seconds, 3),
             "peak_memory_mb": peak_memory_mb(self.device),
-            "metrics": measure(self.image, *self.pictures),
+            "metrics": measure(
+                self.image, *self.pictures, shares=shares_of(self.config, len(self.pictures) - 1)
+            ),
         }
         state = None if self.done else self.state_dict()
         return Result(self.image, self.history, self.config, info, state)
@@ -233,42 +248,14 @@ class Transfer:
                     )
 
 
-@lru_cache(maxsize=2)
-def prepare(
-    content: Source,
-    style: Source,
-    identity: tuple[str, ...],
-    config: Config,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> tuple[VGG19, Objective, tuple[Tensor, Tensor]]:
-    """Model, objective and both pictures at the run's size; kept for the next run like this one.
-
-    ``identity`` is what `identify` says of the files, which may change while their names stay.
-    """
-    content = load_image(content, config.size, config.fit)
-    height, width = content.shape[2:]
-    style = load_image(style, (height, width), config.fit)
-    method, c = METHODS["gatys"], config
-    settings = (c.weights, c.pooling, c.normalise, c.padding, c.seed)
-    model = VGG19(method.layers(c), *settings, recompute=c.memory == "low").to(device, dtype)
-    standard = [standardise(image.to(device)) for image in (content, style)]
-    return model, method.objective(*standard, model, c), (content, style)
-
-
-def identify(content: Source, style: Source, config: Config) -> dict[str, str]:
-    """What, beside the config, a result depends on: the hashes of both images and the weights."""
-    images = {"content_sha256": image_hash(content), "style_sha256": image_hash(style)}
-    return {**images, "weights_id": weights_id(config.weights, config.seed)}
-
-
 def stylize(
     content: Source,
-    style: Source,
+    style: Styles,
     config: Config = PRESETS["paper"],
     out: str | os.PathLike[str] | None = None,
     on_step: Callable[[Transfer], None] | None = None,
     progress: bool = True,
+    method: str | None = None,
 ) -> Result:
     """Run a style transfer to its end, with a progress bar.
 
@@ -276,17 +263,18 @@ def stylize(
     ``result.interrupted`` is then true, and a transfer takes ``result.state`` to go on.
 
     Args:
-        content, style: anything that `load_image` takes.
-        config: the settings.
+        content, style, config: as for `Transfer`.
         out: a run folder. What is complete there is loaded instead of computed again, what was
             interrupted goes on; otherwise the result is saved there.
         on_step: called after each step with the `Transfer`, to watch it.
         progress: whether to show the bar.
+        method: in the place of the one in ``config``.
 
     Raises:
         InputError: bad images or settings, or ``out`` holds another run.
         Diverged: a loss became NaN or infinite.
     """
+    config = config if method is None else replace(config, method=method)
     earlier = None if out is None else _earlier(Path(out), content, style, config)
     if earlier is not None and not earlier.interrupted:
         return earlier
@@ -307,7 +295,7 @@ def stylize(
     return result
 
 
-def _earlier(folder: Path, content: Source, style: Source, config: Config) -> Result | None:
+def _earlier(folder: Path, content: Source, style: Styles, config: Config) -> Result | None:
     """The run that ``folder`` holds already, if it is one of these images and settings."""
     check_writable(folder)
     if folder.is_file():

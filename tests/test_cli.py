@@ -41,6 +41,30 @@ BAD = {
     "size zero": ([*PAIR, "-o", "x", "--size", "0", "64"], r"size=(0, 64) should be"),
     "unknown layer": ([*PAIR, "-o", "x", "--style-layers", "relu9_1"], "unknown layer 'relu9_1'"),
     "unknown pooling": ([*PAIR, "-o", "x", "--pooling", "mean"], "invalid choice 'mean'"),
+    "unknown method": ([*PAIR, "-o", "x", "--method", "gaty"], "did you mean 'gatys'"),
+    "no option": ([*PAIR, "-o", "x", "--options", "a=1"], "method 'gatys' has no options"),
+    "option without value": (
+        [*PAIR, "-o", "x", "--method", "inversion", "--options", "strength"],
+        "options are written name=value",
+    ),
+    "unknown option of a method": (
+        [*PAIR, "-o", "x", "--method", "inversion", "--options", "strenght=1"],
+        "unknown setting 'strenght'",
+    ),
+    "option beyond its range": (
+        [*PAIR, "-o", "x", "--method", "inversion", "--options", "strength=2"],
+        "strength=2: should be less than or equal to 1",
+    ),
+    "unknown second style": (
+        ["transfer", "chenonceau", "night_cafe+night_caffe", "-o", "x"],
+        "did you mean 'night_cafe'",
+    ),
+    "shares for nobody": ([*PAIR, "-o", "x", "--blend", "1", "2"], "blend has 2 shares for 1"),
+    "shares of nothing": ([*PAIR, "-o", "x", "--blend", "0"], "all shares of blend are 0"),
+    "missing mask": ([*PAIR, "-o", "x", "--mask", "no.png"], "'no.png' does not exist"),
+    "text as mask": ([*PAIR, "-o", "x", "--mask", "text.txt"], "not an image"),
+    "unknown colours": ([*PAIR, "-o", "x", "--colours", "red"], "invalid choice 'red'"),
+    "style too small": ([*PAIR, "-o", "x", "--style-scale", "0.01"], "style_scale=0.01 makes"),
     "missing device": ([*PAIR, "-o", "x", "--device", "cuda:99"], "is not on this machine"),
     "missing weights": (
         [*PAIR, "-o", "x", "--weights", "no.pth"],
@@ -122,6 +146,18 @@ def test_options_change_the_preset():
     call = parse([*PAIR, "-o", "x", "--preset", "gatys", "--steps", "7"])
     config = call.keywords["config"] if hasattr(call, "keywords") else call.args[3]
     assert (config.pooling, config.optimizer, config.steps) == ("avg", "lbfgs", 7)
+
+
+def test_a_method_takes_options_styles_and_colours():
+    options = ["--options", "transform=aams", "strength=0.5", "strokes=0.5,1", "layers=relu3_1,"]
+    both = ["transfer", "chenonceau", "night_cafe+harvest_at_la_crau", "-o", "two", *QUICK]
+    main([*both, "--method", "inversion", *options, "--blend", "1", "3", "--colours", "luminance"])
+    result = Result.load("two")
+    assert dict(result.config.options) == {
+        "transform": "aams", "strength": 0.5, "strokes": (0.5, 1.0), "layers": ("relu3_1",),
+    }  # fmt: skip
+    assert result.config.blend == (1, 3)
+    assert result.info["style_sha256"].count("+") == 1
 
 
 def test_samples_and_info_print_tables(capsys):

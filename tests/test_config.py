@@ -35,6 +35,21 @@ BAD = {
     "device": ({"device": "gpu"}, "unknown device 'gpu'; choose from auto, cpu, cuda"),
     "seed": ({"seed": -1}, "seed=-1"),
     "no init": ({"init": ""}, "may not be empty"),
+    "method": ({"method": "gaty"}, "unknown method 'gaty'; choose from .*mean 'gatys'"),
+    "options of none": ({"options": {"strength": 1}}, "method 'gatys' has no options"),
+    "unknown option": (
+        {"method": "inversion", "options": {"strenght": 1}},
+        r"options of 'inversion': unknown setting 'strenght'.*did you mean 'strength'",
+    ),
+    "bad option": (
+        {"method": "inversion", "options": {"strength": 2}},
+        "options of 'inversion': strength=2: should be less than or equal to 1",
+    ),
+    "options in words": ({"options": "strength"}, "options='strength': should be a valid tuple"),
+    "no style at all": ({"style_scale": 0}, "style_scale=0: should be greater than 0"),
+    "colours": ({"colours": "grey"}, "colours='grey': should be 'style', 'luminance' or 'stat"),
+    "empty shares": ({"blend": (0, 0)}, "all shares of blend are 0"),
+    "negative share": ({"blend": (1, -1)}, "blend=-1: should be greater than or equal to 0"),
     "unknown": (
         {"style_wieght": 3},
         r"unknown setting 'style_wieght'.*did you mean 'style_weight'",
@@ -70,6 +85,8 @@ def test_it_goes_to_json_and_back():
 
 def test_the_hash_depends_on_every_value_and_on_nothing_else():
     changes = {
+        "method": "inversion", "style_scale": 2, "colours": "luminance", "blend": (1, 2),
+        "mask": "mask.png",
         "size": 200, "fit": "stretch", "content_weight": 2, "style_weight": 2, "tv_weight": 2,
         "content_layers": ("relu4_2",), "style_layers": ("relu1_1",), "steps": 2,
         "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "stop_below": 2,
@@ -78,9 +95,10 @@ def test_the_hash_depends_on_every_value_and_on_nothing_else():
         "weights": "random", "normalise": "none", "pooling": "avg", "padding": "zeros",
         "precision": "float32", "device": "cpu", "seed": 2,
     }  # fmt: skip
-    assert changes.keys() == Config().to_dict().keys()
+    assert {*changes, "options"} == Config().to_dict().keys()
     hashes = {Config(**{name: value}).hash for name, value in changes.items()}
-    assert len(hashes | {Config().hash}) == len(changes) + 1
+    hashes.add(Config(method="inversion", options={"strength": 0.5}).hash)
+    assert len(hashes | {Config().hash}) == len(changes) + 2
     assert Config(style_weight=1000, size=[150, 225]).hash == Config(style_weight=1e3).hash
     code = "from stylelab import Config; print(Config().hash)"
     again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -91,3 +109,24 @@ def test_it_is_frozen_and_hashable():
     with pytest.raises(FrozenInstanceError):
         Config().steps = 3
     assert len({Config(), Config(), Config(steps=3)}) == 2
+
+
+def test_options_are_kept_as_the_method_has_them():
+    given = {"strength": 1, "layers": ["relu3_1"]}
+    config = Config(method="inversion", options=given)
+    assert config.options == (("layers", ("relu3_1",)), ("strength", 1.0))
+    assert config.to_dict()["options"] == {"layers": ["relu3_1"], "strength": 1.0}
+    assert config.hash == Config(method="inversion", options={**given, "strength": 1.0}).hash
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert replace(config, steps=3).method_options.layers == ("relu3_1",)
+    assert config in {config}
+    assert Config(method="inversion").method_options.strength == 1.0
+
+
+def test_a_config_needs_no_torch():
+    code = (
+        "import sys; from stylelab.config import Config\n"
+        "Config.from_dict(Config(method='photo', blend=(1, 2)).to_dict()).hash\n"
+        "assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -19,10 +19,13 @@ else:
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "stylelab").rglob("*.py"))
 
-# A file may import only from files above it.
+# A file may import only from files above it. "methods" is its registry, which imports no method;
+# "methods.*" are the methods, which nothing imports by name.
 ORDER = [
-    "errors", "config", "images", "convolution", "model", "losses", "device", "metrics", "plots",
-    "result", "methods", "memory", "interrupts", "optimizers", "training", "grids", "sweeps",
+    "errors", "methods", "config", "images", "convolution", "model", "losses", "colours",
+    "transforms", "matting", "regions", "methods.*", "device", "metrics", "plots", "result",
+    "memory", "interrupts", "optimizers", "preparation", "training", "style_network", "film",
+    "repair", "grids", "sweeps",
     "live_picture", "live_panel", "live_lab", "sweep_explorer", "reproduce", "exercises", "cli",
 ]  # fmt: skip
 
@@ -40,8 +43,9 @@ def imports(path):
 def place(path):
     if path.stem in ("__init__", "__main__") and path.parent.name == "stylelab":
         return len(ORDER)
-    parts = path.relative_to(ROOT / "stylelab").with_suffix("").parts
-    return ORDER.index(parts[0])
+    if path.parent.name == "methods" and path.stem != "__init__":
+        return ORDER.index("methods.*")
+    return ORDER.index(path.relative_to(ROOT / "stylelab").with_suffix("").parts[0])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -51,15 +55,18 @@ def test_imports_go_upwards_only(path):
         return
     for name in imports(path):
         if name.split(".")[0] == "stylelab":
-            above = ORDER.index(name.split(".")[1])
-            inside = path.name == "__init__.py" and above == place(path)
-            assert above < place(path) or inside, f"{path.name} imports {name}"
+            assert ORDER.index(name.removeprefix("stylelab.")) < place(path), (path.name, name)
 
 
 def test_the_package_stays_readable_in_an_evening():
-    core = [path for path in FILES if place(path) <= ORDER.index("training")]
+    # The core is what one run of the standard method needs; other methods are read one by one.
+    beside = {path for path in FILES if place(path) == ORDER.index("methods.*")}
+    beside -= {ROOT / "stylelab" / "methods" / "gatys.py"}
+    beside |= {path for path in FILES if path.stem in ("transforms", "matting", "regions")}
+    core = [p for p in FILES if place(p) <= ORDER.index("training") and p not in beside]
+    assert max(len(path.read_text().splitlines()) for path in beside) < 200
     lines = [line for path in core for line in path.read_text().splitlines()]
-    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 1450
+    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 1650
     assert max(len(p.read_text().splitlines()) for p in FILES) < 350
 
 
@@ -86,7 +93,8 @@ def test_conda_and_pip_ask_for_the_same(project):
 
 
 def test_every_package_that_is_imported_is_declared(project):
-    optional = project["optional-dependencies"]["dask"]  # imported where it is asked for
+    extras = project["optional-dependencies"]
+    optional = extras["dask"] + extras["styles"]  # imported where they are asked for
     declared = {bounds(entry)[0].lower() for entry in project["dependencies"] + optional}
     providers = packages_distributions()
     for path in FILES:

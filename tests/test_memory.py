@@ -23,6 +23,17 @@ def test_the_estimate_grows_with_pixels_precision_and_what_is_kept():
     assert estimate_memory_mb(shallow, large, half) < estimate_memory_mb(plain, large, half)
 
 
+def test_the_estimate_asks_the_method_and_counts_a_large_style_picture():
+    size, full = (300, 450), torch.float32
+    deep = Config(method="inversion", options={"layers": ["relu5_1"]})
+    shallow = Config(method="inversion", options={"layers": ["relu1_1"]})
+    assert estimate_memory_mb(shallow, size, full) < estimate_memory_mb(deep, size, full)
+    usual, larger, huge = (
+        estimate_memory_mb(Config(style_scale=s), size, full) for s in (1, 1.5, 6)
+    )
+    assert usual == larger < huge
+
+
 def test_a_run_that_will_not_fit_is_refused_with_what_would(small, monkeypatch):
     config = replace(small, size=(2160, 3840))
     needs = [estimate_memory_mb(replace(config, memory=m), config.size, torch.float32) * 1e6

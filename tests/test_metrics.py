@@ -58,6 +58,15 @@ def test_no_weight_enters(image, other):
     assert measure(other, image, other) == first
 
 
+def test_distances_to_several_styles_are_averaged_by_their_shares(image, other):
+    third = image.flip(3).sqrt()
+    one, two = (measure(image, image, style) for style in (other, third))
+    both = measure(image, image, other, third, shares=[0.25, 0.75])
+    for name in ("style_distance", "colour_distance"):
+        assert both[name] == pytest.approx(0.25 * one[name] + 0.75 * two[name])
+    assert measure(image, image, other, other) == pytest.approx(one)
+
+
 def test_detail_energy_by_hand():
     flat, dot = torch.full((1, 3, 9, 9), 0.5), torch.zeros(1, 3, 9, 9)
     assert detail_energy(flat) == pytest.approx(0, abs=1e-6)

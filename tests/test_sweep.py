@@ -15,9 +15,20 @@ import pandas as pd
 import psutil
 import pytest
 
-from stylelab import PRESETS, InputError, Result, Sweep, Transfer, collect, grid, sample, sweep
+from stylelab import (
+    PRESETS,
+    InputError,
+    Result,
+    Sweep,
+    SweepExplorer,
+    Transfer,
+    collect,
+    grid,
+    sample,
+    sweep,
+)
 from stylelab.cli import main
-from stylelab.grids import estimate, read_grid, shipped_grids
+from stylelab.grids import estimate, find_styles, read_grid, shipped_grids, summary
 
 BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 PAIR = ("chenonceau", "night_cafe")
@@ -224,6 +235,56 @@ def test_ctrl_c_keeps_what_there_is_and_the_same_sweep_goes_on(tmp_path, monkeyp
     assert len(made) == 18  # no step was made twice
 
 
+def test_methods_and_their_options_are_axes_with_columns_of_their_own(tmp_path):
+    axes = {("method", "options.strength"): [("inversion", 0.5), ("inversion", 1)]}
+    configs = [run.config for run in grid(*PAIR, axes, BASE)] + [BASE]
+    done = quick(tmp_path, configs)
+    table = done.table
+    assert (table["status"] == "complete").all()
+    assert table["method"].tolist() == ["gatys", "inversion", "inversion"]
+    assert table["options.strength"].dropna().tolist() == [0.5, 1]
+    assert "options" not in table
+    explorer = SweepExplorer(done)
+    assert set(explorer.sliders) == {"method", "options.strength"}
+    explorer.sliders["method"].value = "inversion"
+    explorer.sliders["options.strength"].value = 0.5
+    assert explorer.run == table.index[table["options.strength"] == 0.5][0]
+    table.to_parquet(tmp_path / "table.parquet")
+
+
+def test_options_of_an_axis_are_put_to_those_of_the_base():
+    base = replace(BASE, method="inversion", options={"transform": "wct"})
+    runs = grid(*PAIR, {"options.strength": [0.5, 1], "seed": [0, 1]}, base)
+    found = [dict(run.config.options) for run in runs]
+    assert found == [{"transform": "wct", "strength": s} for s in (0.5, 0.5, 1, 1)]
+    assert summary(runs)["options.strength"].tolist() == [0.5, 0.5, 1, 1]
+    with pytest.raises(InputError, match="options of 'inversion': unknown setting 'nope'"):
+        grid(*PAIR, {"options.nope": [1]}, base)
+
+
+def test_several_styles_are_one_axis_value(tmp_path, monkeypatch):
+    both = "night_cafe+harvest_at_la_crau"
+    table = quick(tmp_path, {"style": ["night_cafe", both]}).table
+    assert (table["status"] == "complete").all()
+    assert table["style"].tolist() == ["night_cafe", both]
+    monkeypatch.chdir(tmp_path)
+    Path("a+b.webp").write_bytes(sample("night_cafe").read_bytes())
+    assert find_styles("a+b.webp") == [Path("a+b.webp")]
+    with pytest.raises(InputError, match="did you mean 'night_cafe'"):
+        quick(tmp_path, {"style": ["night_cafe+night_caffe"]})
+
+
+def test_a_grid_file_takes_methods_and_options(tmp_path):
+    text = 'content = "chenonceau"\nstyle = "night_cafe+harvest_at_la_crau"\n'
+    text += '[base]\nmethod = "inversion"\nblend = [1, 2]\noptions.transform = "wct"\n'
+    for axis in ("options.strength = [0.5, 1]", '"options.strength" = [0.5, 1]'):
+        (tmp_path / "g.toml").write_text(f"{text}[axes]\n{axis}\n")
+        runs = read_grid(tmp_path / "g.toml")
+        assert [r.config.method_options.strength for r in runs] == [0.5, 1]
+        assert {r.config.method_options.transform for r in runs} == {"wct"}
+        assert {r.config.blend for r in runs} == {(1, 2)}
+
+
 GOOD = 'content = "chenonceau"\nstyle = "night_cafe"\n[axes]\nstyle_weight = [1, 2]\n'
 BAD_GRIDS = {
     "no TOML": ("content = \n", r"line 1"),
@@ -236,6 +297,12 @@ BAD_GRIDS = {
     "axis in words": (GOOD + 'pooling = "max"\n', r"line 5: axis pooling has no values"),
     "bad value": (GOOD + "steps = [5, 0]\n", r"line 5: steps=0: should be greater"),
     "short pair": (GOOD + '"seed steps" = [[1]]\n', r"line 5: axis seed steps: each value"),
+    "unknown method": (GOOD + 'method = ["gaty"]\n', r"line 5: .*unknown method 'gaty'"),
+    "no such option": (GOOD + "options.strength = [1]\n", r"method 'gatys' has no options"),
+    "bad option": (
+        GOOD + 'method = ["inversion"]\noptions.strength = [2]\n',
+        r"line 6: options of 'inversion': strength=2: should be less",
+    ),
     "unknown sample": (GOOD.replace("chenonceau", "chenoncau"), "did you mean 'chenonceau'"),
     "missing picture": (GOOD.replace("chenonceau", "no.jpg"), "'no.jpg' does not exist"),
 }

@@ -7,9 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from stylelab import Diverged, InputError, Result, Transfer, load_image, restore, sample, stylize
+from stylelab import (
+    Diverged,
+    InputError,
+    Result,
+    Transfer,
+    load_image,
+    luminance,
+    match_statistics,
+    restore,
+    sample,
+    stylize,
+)
 from stylelab.device import pick_device, pick_precision
+from stylelab.preparation import identify
 
 OPTIMIZERS = {
     "adam": {"decay_every": 4},
@@ -294,3 +307,153 @@ def test_packed_convolutions_change_the_papers_run_by_rounding_only(
     totals = [result.history["total"].iloc[-1] for result in (packed, plain)]
     assert totals[0] == pytest.approx(totals[1], rel=5e-3)
     assert (packed.image - plain.image).abs().mean() < 0.01
+
+
+@pytest.fixture
+def other():
+    return load_image(sample("night_cafe"), (48, 64))
+
+
+@pytest.fixture
+def mask(tmp_path):
+    """The left half is white."""
+    image = np.zeros((48, 64), dtype=np.uint8)
+    image[:, :32] = 255
+    path = tmp_path / "mask.png"
+    Image.fromarray(image).save(path)
+    return path
+
+
+def test_several_styles_share_the_style_loss(content, style, other, small):
+    image = content.flip(3)
+    a, b, both, quarter = (
+        Transfer(content, styles, replace(small, blend=blend)).evaluate(image)
+        for styles, blend in (
+            (style, ()), (other, ()), ([style, other], ()), ([style, other], (1, 3)),
+        )
+    )  # fmt: skip
+    for name in a.keys() - {"total"}:
+        assert both[name] == pytest.approx((a[name] + b[name]) / 2, rel=1e-5)
+        assert quarter[name] == pytest.approx((a[name] + 3 * b[name]) / 4, rel=1e-5)
+
+
+def test_one_style_of_a_list_or_of_all_shares_is_that_style(content, style, other, small):
+    config = replace(small, steps=3)
+    alone = stylize(content, style, config, progress=False)
+    listed = stylize(content, [style], config, progress=False)
+    only = stylize(content, (other, style), replace(config, blend=(0, 2)), progress=False)
+    assert torch.equal(listed.image, alone.image)
+    assert torch.equal(only.image, alone.image)
+    assert listed.info["style_sha256"] == alone.info["style_sha256"]
+    assert only.info["style_sha256"].split("+")[1] == alone.info["style_sha256"]
+    assert only.info["metrics"] == pytest.approx(alone.info["metrics"])
+
+
+def test_style_pictures_that_do_not_go_with_their_shares_are_refused(content, style, small):
+    with pytest.raises(InputError, match="blend has 2 shares for 1 style pictures; give 1"):
+        Transfer(content, style, replace(small, blend=(1, 1)))
+    with pytest.raises(InputError, match="there is no style picture"):
+        Transfer(content, [], small)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "scales"])
+def test_outside_the_mask_the_content_stays(content, style, small, mask, optimizer):
+    config = replace(small, mask=str(mask), init="noise", **OPTIMIZERS[optimizer])
+    image = stylize(content, style, config, progress=False).image
+    torch.testing.assert_close(image[..., 32:], content[..., 32:], rtol=0, atol=1e-5)
+    assert (image[..., :32] - content[..., :32]).abs().mean() > 0.02
+
+
+def test_a_white_mask_changes_nothing_and_grey_is_in_between(content, style, small, mask):
+    plain = stylize(content, style, small, progress=False).image
+    images = {}
+    for level in (255, 128):
+        Image.fromarray(np.full((48, 64), level, dtype=np.uint8)).save(mask)
+        images[level] = stylize(
+            content, style, replace(small, mask=str(mask)), progress=False
+        ).image
+    assert torch.equal(images[255], plain)
+    moved = [(image - content).abs().mean() for image in (images[128], plain)]
+    assert 0 < moved[0] < moved[1]
+
+
+def test_a_run_goes_on_only_with_the_same_styles_and_the_same_mask(
+    content, style, other, small, mask
+):
+    config = replace(small, mask=str(mask), colours="luminance")
+    whole, part = (Transfer(content, [style, other], config) for _ in range(2))
+    list(whole)
+    for step in part:
+        if step == 3:
+            break
+    state = part.state_dict()
+    rest = Transfer(content, [style, other], config)
+    rest.load_state_dict(state)
+    list(rest)
+    assert torch.equal(rest.image, whole.image)
+    with pytest.raises(InputError, match="of other images"):
+        Transfer(content, [other, style], config).load_state_dict(state)
+    Image.fromarray(np.full((48, 64), 255, dtype=np.uint8)).save(mask)
+    with pytest.raises(InputError, match="of other images"):
+        Transfer(content, [style, other], config).load_state_dict(state)
+
+
+def test_a_mask_that_is_no_picture_is_refused_in_one_line(content, style, small, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for name, words in (("no.png", "does not exist"), ("notes.txt", "is not an image")):
+        with pytest.raises(InputError, match=words) as caught:
+            Transfer(content, style, replace(small, mask=str(tmp_path / name)))
+        assert "\n" not in str(caught.value)
+
+
+def test_luminance_keeps_the_contents_chroma(content, style, small):
+    transfer = Transfer(content, style, replace(small, colours="luminance", steps=3))
+    grey = luminance(content).expand(-1, 3, -1, -1)
+    assert transfer.evaluate(content) == pytest.approx(transfer.evaluate(grey), rel=1e-5, abs=1e-8)
+    list(transfer)
+    image = transfer.image
+    inside = (image > 0.01).all(1) & (image < 0.99).all(1)  # where nothing was clipped
+    for a, b in ((0, 1), (1, 2)):
+        found, wanted = (x[:, a] - x[:, b] for x in (image, content))
+        torch.testing.assert_close(found[inside], wanted[inside], rtol=0, atol=1e-5)
+    assert (luminance(image) - luminance(content)).abs().mean() > 0.005
+
+
+def test_statistics_asks_for_the_style_in_the_contents_colours(content, style, small):
+    recoloured = match_statistics(style, content)
+    plain, kept = (
+        Transfer(content, style, replace(small, colours=colours)).evaluate(recoloured)
+        for colours in ("style", "statistics")
+    )
+    terms = [name for name in plain if name.startswith("style")]
+    assert max(kept[name] for name in terms) < 1e-9
+    assert min(plain[name] for name in terms) > 1e-6
+
+
+def test_the_style_picture_is_read_at_its_own_scale(content, small):
+    config = replace(small, style_scale=2, content_weight=0, content_layers=())
+    painting = sample("night_cafe")
+    terms = Transfer(content, painting, config).evaluate(load_image(painting, (96, 128)))
+    assert max(value for name, value in terms.items() if name.startswith("style")) < 1e-12
+    start = Transfer(content, painting, replace(config, init="style"))
+    assert start.variable.shape == content.shape
+    assert start.pictures[1].shape == content.shape
+    with pytest.raises(InputError, match=r"style_scale=0\.2 makes a style picture of 10x13 pixels"):
+        Transfer(content, painting, replace(config, style_scale=0.2))
+
+
+def test_the_method_of_stylize_stands_above_that_of_the_config(content, style, small):
+    config = replace(small, steps=2)
+    result = stylize(content, style, config, progress=False, method="inversion")
+    assert result.config == replace(config, method="inversion")
+    assert "style/relu4_1" in result.history
+    assert "content/relu4_4" not in result.history
+
+
+def test_another_picture_under_the_same_name_is_another_run(tmp_path, small):
+    path = tmp_path / "start.png"
+    config, hashes = replace(small, init=str(path)), set()
+    for grey in (0, 99):
+        Image.new("RGB", (48, 32), (grey,) * 3).save(path)
+        hashes.add(identify(sample("chenonceau"), sample("night_cafe"), config)["init_sha256"])
+    assert len(hashes) == 2

