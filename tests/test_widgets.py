@@ -26,7 +26,7 @@ from stylelab import (
     stylize,
     sweep,
 )
-from stylelab.live_picture import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
+from stylelab.live_picture import SHARE, Pace, encode, shown_size, weight_changes
 from stylelab.methods import load_method
 
 PICTURES = "chenonceau", "night_cafe"
