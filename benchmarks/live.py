@@ -57,10 +57,10 @@ def growth(frames: int) -> float:
 
 def main() -> None:
     short = quick()
-    config = replace(PRESETS["paper"], size=SMALL, steps=10 if short else 60)
+    config = replace(PRESETS["paper"], size=SMALL, steps=60 if short else 200)
     plain(config), live(config)  # what is made on first use
     taken: dict[str, list[float]] = {"plain": [], "live": []}
-    for number in range(3 if short else 7):
+    for number in range(3 if short else 5):
         sides = [("plain", plain), ("live", live)]
         for name, act in sides if number % 2 else sides[::-1]:
             taken[name].append(act(config))

@@ -95,7 +95,15 @@ class LossCurve:
             self.axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             self.axes.yaxis.set_minor_locator(NullLocator())
             self.axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            figure.legend(loc="lower center", ncols=5, frameon=False, fontsize=7.5)
+            figure.legend(
+                loc="lower center",
+                ncols=5,
+                frameon=False,
+                fontsize=9,
+                handlelength=1.3,
+                handletextpad=0.4,
+                columnspacing=0.9,
+            )
 
     def draw(self, history: pd.DataFrame) -> bytes:
         """The curves of a history (a row a step) as a PNG file."""
