@@ -354,10 +354,21 @@ def test_jupyterlab_opens_each_chapter_without_a_fault(path, jupyterlab, visit):
     place = f"workspaces/{path.stem}/tree/chapters/{path.name}"
     page = visit(f"{jupyterlab[1]}/lab/{place}?token={TOKEN}")
     opened(page)
-    figure = page.locator(".jp-Notebook figure img").first
-    figure.wait_for(state="attached")
-    figure.scroll_into_view_if_needed()
     assert faults(page) == []
+    page.evaluate(
+        """() => {
+            const notebook = window.jupyterapp.shell.currentWidget.content;
+            const cells = notebook.model.sharedModel.toJSON().cells;
+            const first = cells.findIndex(cell => JSON.stringify(cell).includes("<figure"));
+            return notebook.scrollToItem(first, "start");
+        }"""
+    )
+    page.wait_for_function(
+        """() => [...document.querySelectorAll(".jp-Notebook figure img")].some(image => {
+            const place = image.getBoundingClientRect();
+            return image.naturalWidth > 0 && place.height > 0 && place.top < innerHeight;
+        })"""
+    )
     page.screenshot(path=SHOTS / f"{path.stem}.png")
 
 
