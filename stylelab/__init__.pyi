@@ -6,6 +6,11 @@ from .config import PRESETS as PRESETS
 from .config import Config as Config
 from .errors import InputError as InputError
 from .exercises import check as check
+from .films import camera_move as camera_move
+from .films import film as film
+from .films import read_frames as read_frames
+from .films import warping_error as warping_error
+from .films import write_film as write_film
 from .grids import Run as Run
 from .grids import grid as grid
 from .grids import read_grid as read_grid
@@ -37,6 +42,7 @@ from .plots import plot_losses as plot_losses
 from .plots import plot_runs as plot_runs
 from .plots import plot_tradeoff as plot_tradeoff
 from .plots import show as show
+from .restoration import repair as repair
 from .result import Result as Result
 from .style_network import StyleNetwork as StyleNetwork
 from .style_network import fit_style as fit_style

@@ -4,6 +4,8 @@ A flow (1, 2, H, W) tells for each pixel of a frame from where it came: the pixe
 (y + flow[0, 0], x + flow[0, 1]) in the last frame, in pixels down and across.
 """
 
+import base64
+import html
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from torch import Tensor
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
 from stylelab.images import SUFFIXES, Source, load_image, save_image, to_pil, write_atomically
+from stylelab.plots import Shown
 from stylelab.preparation import Objective, Styles
 from stylelab.training import Transfer
 
@@ -247,18 +250,30 @@ def write_film(
         seconds: that a frame stays.
     """
     path = Path(path)
-    if len(frames) == 0:
-        raise InputError("a film has one frame or more")
-    if not path.suffix:
+    if not path.suffix and frames:
         for i, frame in enumerate(frames):
             save_image(frame, path / f"frame_{i:04d}.png")
         return path
     kinds = {".webp": "WebP", ".gif": "GIF"}
-    if path.suffix.lower() not in kinds:
+    if path.suffix and path.suffix.lower() not in kinds:
         raise InputError(unknown("film format", path.suffix, [*kinds, "a folder"]))
+    write_atomically(path, _encode(frames, kinds.get(path.suffix.lower(), "WebP"), seconds))
+    return path
+
+
+def play(frames: Sequence[Tensor], alt: str, caption: str = "", seconds: float = 1 / 12) -> Shown:
+    """A film for a notebook or a page, with words for who cannot see; it runs five times."""
+    data = base64.b64encode(_encode(frames, "WebP", seconds, loop=5)).decode()
+    image = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(alt)}"'
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return Shown(f'<figure style="margin:0.5em 0">{image} style="max-width:100%">{below}</figure>')
+
+
+def _encode(frames: Sequence[Tensor], kind: str, seconds: float, loop: int = 0) -> bytes:
+    if len(frames) == 0:
+        raise InputError("a film has one frame or more")
     first, *rest = (to_pil(frame) for frame in frames)
     buffer = io.BytesIO()
-    options = {"append_images": rest, "duration": round(1000 * seconds), "loop": 0}
-    first.save(buffer, kinds[path.suffix.lower()], save_all=True, quality=85, **options)
-    write_atomically(path, buffer.getvalue())
-    return path
+    options = {"append_images": rest, "duration": round(1000 * seconds), "loop": loop}
+    first.save(buffer, kind, save_all=True, quality=85, **options)
+    return buffer.getvalue()

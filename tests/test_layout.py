@@ -24,8 +24,8 @@ FILES = sorted((ROOT / "stylelab").rglob("*.py"))
 ORDER = [
     "errors", "methods", "config", "images", "convolution", "model", "losses", "colours",
     "transforms", "matting", "regions", "methods.*", "device", "metrics", "plots", "result",
-    "memory", "interrupts", "optimizers", "preparation", "training", "style_network", "film",
-    "repair", "grids", "sweeps",
+    "memory", "interrupts", "optimizers", "preparation", "training", "style_network", "films",
+    "restoration", "grids", "sweeps",
     "live_picture", "live_panel", "live_lab", "sweep_explorer", "reproduce", "exercises", "cli",
 ]  # fmt: skip
 

@@ -26,6 +26,7 @@ METHODS = (
     "cnnmrf",  # patches of the painting
     "photo",  # colours of another photo, by region, with all edges kept
     "inversion",  # feature transforms: AdaIN, WCT, SANet, AAMS
+    "repair",  # a damaged part, painted like the rest
 )
 
 
