@@ -15,8 +15,9 @@ from stylelab import (
     style_distance,
     stylize,
 )
-from stylelab.methods.repair import masked_gram, near, whole_patches
+from stylelab.methods.repair import masked_gram, near, patch_loss, whole_patches
 from stylelab.restoration import DEFAULT, fill_smoothly
+from stylelab.transforms import match, read_patches
 
 SIZE = (64, 96)
 
@@ -58,10 +59,24 @@ def test_masks_grow_and_patches_are_inside_by_hand():
     assert whole_patches(1 - mask).tolist() == [False, True, True, True, True, True]
 
 
-def test_an_undamaged_picture_of_one_colour_is_at_rest(config):
-    flat = torch.full((1, 3, *SIZE), 0.5)
-    transfer = Transfer(flat, flat, replace(config, tv_weight=0))
-    assert transfer.evaluate(flat)["total"] < 1e-8
+def test_the_loss_of_patches_and_its_gradient_are_those_of_the_formula():
+    generator = torch.Generator().manual_seed(0)
+    f = torch.rand(1, 2, 5, 6, generator=generator, dtype=torch.float64).requires_grad_()
+    samples = torch.rand(7, 18, generator=generator, dtype=torch.float64)
+    asked = torch.rand(12, generator=generator) > 0.4
+    patches = read_patches(f)[asked]
+    plain = (patches - samples[match(patches, samples)[0]]).square().mean()
+    loss = patch_loss(f, samples, asked)
+    torch.testing.assert_close(loss, plain)
+    gradients = [torch.autograd.grad(x, f)[0] for x in (loss, plain)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_an_undamaged_picture_is_at_rest(painting, config):
+    """Each patch is its own best match."""
+    transfer = Transfer(painting, painting, replace(config, tv_weight=0))
+    assert transfer.evaluate(painting)["total"] < 1e-6
+    assert transfer.evaluate(painting.flip(3))["total"] > 0.1
 
 
 def test_what_is_damaged_teaches_nothing(painting, hole, mask, config):

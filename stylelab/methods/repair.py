@@ -19,7 +19,7 @@ from stylelab.images import load_image
 from stylelab.losses import gram_matrix, total_variation
 from stylelab.model import VGG19
 from stylelab.regions import masks_at_layers
-from stylelab.transforms import match, patch_places, read_patches
+from stylelab.transforms import lay, match, patch_places, read_patches
 
 SCALE = 0.1  # so that the fabric does not paint over what patches and the edge agree on
 
@@ -65,6 +65,25 @@ def whole_patches(mask: Tensor) -> Tensor:
     """For each 3x3 patch of a map, whether all of it lies in the mask: (P,) of bool."""
     inside = mask.flatten()[patch_places(mask.shape[2], mask.shape[3]).to(mask.device)]
     return inside.amin(1) > 0
+
+
+def patch_loss(features: Tensor, samples: Tensor, asked: Tensor) -> Tensor:
+    """Mean squared distance of the asked (P,) 3x3 patches of a map to their best samples (Q, 9*C).
+
+    Written as one over positions, so that no gradient runs through the indexing of patches, whose
+    sums come in another order at each call.
+    """
+    with torch.no_grad():
+        patches, mask = read_patches(features)[asked], asked[:, None].to(features)
+        matched = features.new_zeros(len(asked), 9 * features.shape[1])
+        matched[asked] = samples[match(patches, samples)[0]]  # (P, 9*C)
+        total, everywhere = lay(matched, features.shape)
+        part, _ = lay(mask.expand(-1, 9), (1, 1, *features.shape[2:]))
+        count = part * everywhere  # asked patches that lie over each position
+        mean = total / part.clamp_min(1e-6)
+        whole = F.mse_loss(patches, matched[asked])
+    loss = (count * (features - mean).square()).sum() / patches.numel()
+    return loss + (whole - loss).detach()  # matches over one place differ from each other, too
 
 
 def objective(
@@ -115,10 +134,9 @@ def objective(
             parts = [share * F.mse_loss(gram, grams[name]) for grams, share in fabrics]
             losses[f"style/{name}"] = torch.stack(parts).sum()
         for name in options.patch_layers:
-            patches = read_patches(features[name].float())[asked[name]]
-            with torch.no_grad():
-                index, _ = match(patches, samples[name])
-            losses[f"patches/{name}"] = F.mse_loss(patches, samples[name][index])
+            losses[f"patches/{name}"] = patch_loss(
+                features[name].float(), samples[name], asked[name]
+            )
         losses["tv"] = total_variation(image)
         return losses
 
