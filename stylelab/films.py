@@ -32,7 +32,7 @@ def film(
     style: Styles,
     config: Config = PRESETS["paper"],
     later_steps: int | None = None,
-    temporal_weight: float = 300.0,
+    temporal_weight: float = 1000.0,
     flows: Sequence[Tensor] | None = None,
     on_frame: Callable[[int, Transfer], None] | None = None,
 ) -> list[Tensor]:

@@ -78,7 +78,7 @@ def test_adain_is_inverted_to_a_few_per_cent(config, content, style):
     config = replace(config, tv_weight=0, steps=100, options={"layers": ["relu3_1"]})
     terms = run(content, [(style, 1.0)], config)
     image = standardise(grey).requires_grad_()
-    optimizer = torch.optim.Adam([image], lr=0.1)
+    optimizer = torch.optim.Adam([image], lr=0.2)
     for _ in range(100):
         optimizer.zero_grad()
         loss = terms(image)["style/relu3_1"]
