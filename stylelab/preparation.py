@@ -103,7 +103,7 @@ def identify(content: Source, style: Styles, config: Config) -> dict[str, str]:
         "content_sha256": image_hash(content),
         "style_sha256": "+".join(image_hash(style) for style in styles),
     }
-    files = {"mask": config.mask, "init": config.init, **dict(config.options)}
+    files = {"mask": config.mask, **dict(config.options)}
     for name, file in files.items():
         if isinstance(file, str) and (Path(file).is_file() or (name == "mask" and file)):
             hashes[f"{name}_sha256"] = image_hash(file)

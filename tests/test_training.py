@@ -452,8 +452,8 @@ def test_the_method_of_stylize_stands_above_that_of_the_config(content, style, s
 
 def test_another_picture_under_the_same_name_is_another_run(tmp_path, small):
     path = tmp_path / "start.png"
-    config, hashes = replace(small, init=str(path)), set()
+    config, hashes = replace(small, mask=str(path)), set()
     for grey in (0, 99):
         Image.new("RGB", (48, 32), (grey,) * 3).save(path)
-        hashes.add(identify(sample("chenonceau"), sample("night_cafe"), config)["init_sha256"])
+        hashes.add(identify(sample("chenonceau"), sample("night_cafe"), config)["mask_sha256"])
     assert len(hashes) == 2
