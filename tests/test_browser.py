@@ -50,7 +50,8 @@ def visit(browser):
         context.route(lambda address: "127.0.0.1" not in address, lambda route: route.abort())
         page = context.new_page()
         page.set_default_timeout(WAIT)
-        page.goto(url, wait_until="domcontentloaded")
+        # Voilà answers when all cells have run.
+        page.goto(url, wait_until="domcontentloaded", timeout=4 * WAIT)
         return page
 
     yield visit
