@@ -1,0 +1,57 @@
+"""All methods on two pairs at 300x450: seconds and metrics, and docs/results/methods.webp."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+from sides import LARGE, PAIRS, quick, report
+
+from stylelab import PRESETS, plot_images, sample, stylize
+
+STEPS = 100
+OTHERS = {
+    "gatys2016": {"method": "gatys2016"},
+    "cnnmrf": {"method": "cnnmrf", "scales": 3},
+    "photo": {"method": "photo", "options": {"content_regions": "sky", "style_regions": "sky"}},
+} | {
+    name: {"method": "inversion", "options": {"transform": name}}
+    for name in ("adain", "wct", "sanet", "aams")
+}
+
+
+def main() -> None:
+    short = quick()
+    base = replace(PRESETS["fast"], size=LARGE, steps=STEPS)
+    if short:
+        base = replace(base, size=(64, 96), steps=10)
+    settings = {"gatys": base} | {name: replace(base, **own) for name, own in OTHERS.items()}
+    rows, images = [], {}
+    for pair in (PAIRS[2], PAIRS[0]):
+        results = {
+            name: stylize(*(sample(picture) for picture in pair), config)
+            for name, config in settings.items()
+        }
+        images = {name: result.image for name, result in results.items()}
+        for name, result in results.items():
+            seconds, metrics = result.info["seconds"], result.info["metrics"]
+            rows.append(
+                {
+                    "pair": " / ".join(pair),
+                    "method": name,
+                    "seconds": f"{seconds:.0f}",
+                    "it / gatys": f"{seconds / results['gatys'].info['seconds']:.2f}",
+                    "content distance": f"{metrics['content_distance']:.2f}",
+                    "style distance": f"{metrics['style_distance']:.2f}",
+                    "similarity": f"{metrics['ssim']:.2f}",
+                }
+            )
+    words = f"The preset `fast` with {base.steps} steps, and each method as chapter 08 sets it."
+    report("methods", "Related methods at 300x450", pd.DataFrame(rows), words, not short)
+    if not short:
+        figure = plot_images(images, columns=4, height=1.9)
+        place = Path(__file__).parents[1] / "docs" / "results" / "methods.webp"
+        figure.savefig(place, format="webp", dpi=110, pil_kwargs={"quality": 80})
+
+
+if __name__ == "__main__":
+    main()
