@@ -141,7 +141,8 @@ def style_swap(content: Tensor, style: Tensor) -> Tensor:
 def multi_stroke(content: Tensor, style: Tensor, scales: Sequence[float] = (0.5, 1, 2)) -> Tensor:
     """Style swaps with the style's features at several scales, fused by self-attention.
 
-    After AAMS (Yao et al. 2019): where the content draws attention the strokes are fine.
+    After AAMS (Yao et al. 2019): where the content draws attention the strokes are fine. Means of
+    many patches are pale, so that each channel gets the style's mean and deviation back.
     """
     swaps = []
     for scale in sorted(scales, reverse=True):  # coarse strokes first
@@ -150,7 +151,8 @@ def multi_stroke(content: Tensor, style: Tensor, scales: Sequence[float] = (0.5,
         scaled = style if same else F.interpolate(style, size, mode="bilinear", antialias=True)
         swaps.append(style_swap(content, scaled))
     weights = stroke_weights(saliency(content), len(swaps))
-    return torch.stack([w * swap for w, swap in zip(weights, swaps, strict=True)]).sum(0)
+    fused = torch.stack([w * swap for w, swap in zip(weights, swaps, strict=True)]).sum(0)
+    return adain(fused, style)
 
 
 def saliency(features: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ def test_a_masked_gram_is_that_of_what_is_inside():
     mask[:, :, 1:5, 2:6] = 1
     torch.testing.assert_close(masked_gram(f, mask), gram_matrix(f[:, :, 1:5, 2:6]))
     torch.testing.assert_close(masked_gram(f, torch.ones_like(mask)), gram_matrix(f))
+    torch.testing.assert_close(masked_gram(f, mask / 2), masked_gram(f, mask))
 
 
 def test_masks_grow_and_patches_are_inside_by_hand():
@@ -63,10 +64,14 @@ def test_the_loss_of_patches_and_its_gradient_are_those_of_the_formula():
     generator = torch.Generator().manual_seed(0)
     f = torch.rand(1, 2, 5, 6, generator=generator, dtype=torch.float64).requires_grad_()
     samples = torch.rand(7, 18, generator=generator, dtype=torch.float64)
-    asked = torch.rand(12, generator=generator) > 0.4
-    patches = read_patches(f)[asked]
-    plain = (patches - samples[match(patches, samples)[0]]).square().mean()
-    loss = patch_loss(f, samples, asked)
+    weight = torch.rand(1, 1, 5, 6, generator=generator, dtype=torch.float64)
+    weight[..., :4] = 0  # so that the leftmost patches are left out
+    patches, weights = read_patches(f), read_patches(weight)
+    asked = weights.amax(1) > 0
+    assert 0 < asked.sum() < 12
+    squares = (patches - samples[match(patches, samples)[0]]).square().view(12, 9, 2)
+    plain = (weights[..., None] * squares).sum() / (2 * weights.sum())
+    loss = patch_loss(f, samples, weight)
     torch.testing.assert_close(loss, plain)
     gradients = [torch.autograd.grad(x, f)[0] for x in (loss, plain)]
     torch.testing.assert_close(*gradients)

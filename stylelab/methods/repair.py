@@ -28,8 +28,8 @@ SCALE = 0.1  # so that the fabric does not paint over what patches and the edge 
 class Options:
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1")
     """Layers whose Gram matrices are matched; deeper ones see the damage from afar."""
-    patch_layers: Layers = ("relu3_1",)
-    """Layers whose 3x3 patches are matched."""
+    patch_layers: Layers = ("relu1_1", "relu3_1")
+    """Layers whose 3x3 patches are matched; the shallow one keeps glaring pixels from the edge."""
     patch_weight: Weight = 1.0
     """Weight of the patches."""
     reach: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -51,8 +51,8 @@ def weights(config: Config) -> dict[str, float]:
 
 
 def masked_gram(features: Tensor, mask: Tensor) -> Tensor:
-    """Gram matrix over the positions of a mask of ones and zeros, divided by C and their number."""
-    return gram_matrix(mask.to(features.dtype) * features) / mask.mean()
+    """Gram matrix of the features times a mask, divided by C and the sum of the mask's squares."""
+    return gram_matrix(mask.to(features.dtype) * features) / mask.square().mean()
 
 
 def near(mask: Tensor, reach: float) -> Tensor:
@@ -67,22 +67,31 @@ def whole_patches(mask: Tensor) -> Tensor:
     return inside.amin(1) > 0
 
 
-def patch_loss(features: Tensor, samples: Tensor, asked: Tensor) -> Tensor:
-    """Mean squared distance of the asked (P,) 3x3 patches of a map to their best samples (Q, 9*C).
+def patch_loss(features: Tensor, samples: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared distance of the 3x3 patches of a map to their best samples (Q, 9*C).
 
-    Written as one over positions, so that no gradient runs through the indexing of patches, whose
-    sums come in another order at each call.
+    The mean is weighted by how much of what a position sees is damaged, ``weight`` (1, 1, H, W):
+    what hardly sees the hole has its own match in no sample, and asked for another it would draw
+    the pixels at the edge to glaring colours. Patches that see nothing of it are left out.
+
+    Written over positions, so that no gradient runs through the indexing of patches, whose sums
+    come in another order at each call.
     """
     with torch.no_grad():
-        patches, mask = read_patches(features)[asked], asked[:, None].to(features)
+        weights = read_patches(weight)  # (P, 9)
+        asked = weights.amax(1) > 0
+        patches = read_patches(features)[asked]  # (p, 9*C)
         matched = features.new_zeros(len(asked), 9 * features.shape[1])
-        matched[asked] = samples[match(patches, samples)[0]]  # (P, 9*C)
+        matched[asked] = samples[match(patches, samples)[0]]
         total, everywhere = lay(matched, features.shape)
-        part, _ = lay(mask.expand(-1, 9), (1, 1, *features.shape[2:]))
-        count = part * everywhere  # asked patches that lie over each position
+        part, _ = lay(asked[:, None].to(features).expand(-1, 9), weight.shape)
+        count = weight * part * everywhere  # asked patches over each position, weighted
         mean = total / part.clamp_min(1e-6)
-        whole = F.mse_loss(patches, matched[asked])
-    loss = (count * (features - mean).square()).sum() / patches.numel()
+        size = count.sum() * features.shape[1]
+        squares = (patches - matched[asked]).square()
+        places = squares.view(len(patches), 9, -1).sum(2) * weights[asked]
+        whole = places.sum() / size
+    loss = (count * (features - mean).square()).sum() / size
     return loss + (whole - loss).detach()  # matches over one place differ from each other, too
 
 
@@ -96,7 +105,8 @@ def objective(
     if config.mask:
         hole = load_image(config.mask, size, config.fit).mean(1, keepdim=True).to(content)
     names = layers(config)
-    touched = {n: (m > 0).float() for n, m in masks_at_layers(hole, names).items()}
+    seen = masks_at_layers(hole, names)  # from 0 to 1, how much of what is seen is damaged
+    touched = {name: (m > 0).float() for name, m in seen.items()}
     fabrics: list[tuple[dict[str, Tensor], float]] = []
     known: dict[str, list[Tensor]] = {name: [] for name in options.patch_layers}
     with torch.no_grad():
@@ -123,19 +133,17 @@ def objective(
     samples = {name: torch.cat(parts) for name, parts in known.items()}
     if any(len(patches) == 0 for patches in samples.values()):
         raise InputError("the mask leaves no undamaged patch; draw it smaller")
-    # Patches that no damage touches are what they are, and carry no gradient.
-    asked = {name: ~whole_patches(1 - touched[name]) for name in options.patch_layers}
 
     def terms(image: Tensor) -> dict[str, Tensor]:
         features = model(image)
         losses = {}
         for name in options.style_layers:
-            gram = masked_gram(features[name], touched[name])
+            gram = masked_gram(features[name], seen[name])
             parts = [share * F.mse_loss(gram, grams[name]) for grams, share in fabrics]
             losses[f"style/{name}"] = torch.stack(parts).sum()
         for name in options.patch_layers:
             losses[f"patches/{name}"] = patch_loss(
-                features[name].float(), samples[name], asked[name]
+                features[name].float(), samples[name], seen[name]
             )
         losses["tv"] = total_variation(image)
         return losses
