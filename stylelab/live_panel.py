@@ -192,8 +192,10 @@ class Panel:
         self._base, self._quiet = config, True
         size = config.size
         own = f"longer side {size}" if isinstance(size, int) else "x".join(map(str, size))
-        known = [*SIZES.items()] if size in SIZES.values() else [(own, size), *SIZES.items()]
-        self.size.options, self.size.value = known, size
+        # The page knows a choice by its number: those of the others stay as they are.
+        known = [*SIZES.items(), *([(own, size)] if size not in SIZES.values() else [])]
+        with self.size.hold_sync():  # or the page shows the first one for a moment
+            self.size.options, self.size.value = known, size
         for name, slider in {**self.weights, "learning_rate": self.learning_rate}.items():
             value = getattr(config, name)
             if value:  # a slider keeps its value within its ends without a word
@@ -235,8 +237,9 @@ class Panel:
             return
         self.sources[name] = picture
         self._quiet = True  # new options make a choice fall back to the first for a moment
-        choice.options = [*dict.fromkeys([*choice.options, name])]
-        choice.value = name
+        with choice.hold_sync():
+            choice.options = [*dict.fromkeys([*choice.options, name])]
+            choice.value = name
         self._quiet = False
         self.on_change()
 

@@ -26,6 +26,7 @@ from stylelab import (
     stylize,
     sweep,
 )
+from stylelab.live_panel import SIZES
 from stylelab.live_picture import SHARE, Pace, encode, shown_size, weight_changes
 from stylelab.methods import load_method
 
@@ -493,3 +494,13 @@ def test_drawing_needs_no_pyplot():
     )
     assert "plt" not in text
     assert "Output(" not in text
+
+
+def test_another_size_leaves_the_numbers_of_the_others(lab, small):
+    # A page sends the number of its choice: one that changes is another size on the way.
+    shown = []
+    for size in ((32, 48), (150, 225), 300):
+        lab.panel.show_config(replace(small, size=size))
+        assert lab.panel.config.size == size
+        shown.append(lab.panel.size.options[:6])
+    assert shown == [tuple(SIZES.items())] * 3
