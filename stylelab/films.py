@@ -25,6 +25,7 @@ from stylelab.preparation import Objective, Styles
 from stylelab.training import Transfer
 
 MOST_FRAMES = 1000
+LATER_RATE = 1 / 3  # of the learning rate, in frames that start almost done
 
 
 def film(
@@ -32,7 +33,7 @@ def film(
     style: Styles,
     config: Config = PRESETS["paper"],
     later_steps: int | None = None,
-    temporal_weight: float = 1000.0,
+    temporal_weight: float = 300.0,
     flows: Sequence[Tensor] | None = None,
     on_frame: Callable[[int, Transfer], None] | None = None,
 ) -> list[Tensor]:
@@ -40,7 +41,8 @@ def film(
 
     Args:
         frames: anything that `load_image` takes, each.
-        style, config: as for `Transfer`; ``config.steps`` are those of the first frame.
+        style, config: as for `Transfer`; ``config.steps`` are those of the first frame. Later
+            ones, which start almost done, take a third of the learning rate.
         later_steps: of each later frame; by default half as many.
         temporal_weight: loss weight of `temporal_loss`; 0 leaves only the start of each frame.
         flows: from each frame back to the one before it, one fewer than frames, at the result's
@@ -59,7 +61,11 @@ def film(
     if temporal_weight < 0:
         raise InputError("temporal_weight should be 0 or above")
     pictures = [load_image(frame, config.size, config.fit) for frame in frames]
-    later = replace(config, steps=later_steps or max(1, config.steps // 2))
+    later = replace(
+        config,
+        steps=later_steps or max(1, config.steps // 2),
+        learning_rate=LATER_RATE * config.learning_rate,
+    )
     painted: list[Tensor] = []
     variable = None
     for i, picture in enumerate(pictures):

@@ -12,8 +12,15 @@ from stylelab.images import Source, load_image
 from stylelab.result import Result
 from stylelab.training import stylize
 
-# Average pooling: behind max pooling a single glaring pixel at the edge may be worth its price.
-DEFAULT = Config(method="repair", pooling="avg", steps=150, learning_rate=0.05)
+# Average pooling and much total variation: else a single glaring pixel at the edge pays off.
+DEFAULT = Config(
+    method="repair",
+    pooling="avg",
+    tv_weight=500,
+    steps=150,
+    learning_rate=0.05,
+    schedule="linear",
+)
 
 
 def repair(
