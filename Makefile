@@ -37,9 +37,9 @@ notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak memory pixels batches compile precision curves objective figure scales live
+BENCHMARKS := speed peak memory pixels batches compile precision curves objective figure scales live methods
 
-bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about 90 minutes)
+bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about two hours)
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/objective.py --style-weight 10000
 	@$(TOOK)

@@ -1,4 +1,4 @@
-"""All methods on two pairs at 300x450: seconds and metrics, and docs/results/methods.webp."""
+"""All methods on two pairs at 300x450: seconds and metrics, and docs/results/methods-*.webp."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,9 @@ from sides import LARGE, PAIRS, quick, report
 from stylelab import PRESETS, plot_images, sample, stylize
 
 STEPS = 100
+FOLDER = Path(__file__).parents[1] / "docs" / "results"
 OTHERS = {
-    "gatys2016": {"method": "gatys2016"},
+    "gatys2016": {"method": "gatys2016", "pooling": "avg"},
     "cnnmrf": {"method": "cnnmrf", "scales": 3},
     "photo": {"method": "photo", "options": {"content_regions": "sky", "style_regions": "sky"}},
 } | {
@@ -25,13 +26,21 @@ def main() -> None:
     if short:
         base = replace(base, size=(64, 96), steps=10)
     settings = {"gatys": base} | {name: replace(base, **own) for name, own in OTHERS.items()}
-    rows, images = [], {}
-    for pair in (PAIRS[2], PAIRS[0]):
+    rows = []
+    for number, pair in enumerate((PAIRS[0], PAIRS[2]), 1):
         results = {
             name: stylize(*(sample(picture) for picture in pair), config)
             for name, config in settings.items()
         }
-        images = {name: result.image for name, result in results.items()}
+        if not short:
+            images = {name: result.image for name, result in results.items()}
+            figure = plot_images(images, columns=4, height=1.9)
+            figure.savefig(
+                FOLDER / f"methods-{number}.webp",
+                format="webp",
+                dpi=110,
+                pil_kwargs={"quality": 80},
+            )
         for name, result in results.items():
             seconds, metrics = result.info["seconds"], result.info["metrics"]
             rows.append(
@@ -47,10 +56,6 @@ def main() -> None:
             )
     words = f"The preset `fast` with {base.steps} steps, and each method as chapter 08 sets it."
     report("methods", "Related methods at 300x450", pd.DataFrame(rows), words, not short)
-    if not short:
-        figure = plot_images(images, columns=4, height=1.9)
-        place = Path(__file__).parents[1] / "docs" / "results" / "methods.webp"
-        figure.savefig(place, format="webp", dpi=110, pil_kwargs={"quality": 80})
 
 
 if __name__ == "__main__":

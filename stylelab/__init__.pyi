@@ -44,6 +44,7 @@ from .plots import plot_tradeoff as plot_tradeoff
 from .plots import show as show
 from .restoration import repair as repair
 from .result import Result as Result
+from .style_mixer import StyleMixer as StyleMixer
 from .style_network import StyleNetwork as StyleNetwork
 from .style_network import fit_style as fit_style
 from .sweep_explorer import SweepExplorer as SweepExplorer

@@ -18,7 +18,7 @@ from stylelab.images import load_image, sample, samples
 from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
 from stylelab.methods import METHODS
 
-OWN = "own settings"
+OWN, NONE = "own settings", "none"
 SIZES: dict[str, tuple[int, int] | int] = {
     "100x150": (100, 150),
     "150x225 (the paper's)": (150, 225),
@@ -53,6 +53,22 @@ class Panel:
         wide = {"layout": {"width": "98%"}, "style": {"description_width": "9em"}}
         self.content = widgets.Dropdown(description="content", **wide)
         self.style = widgets.Dropdown(description="style", **wide)
+        self.second = widgets.Dropdown(options=[NONE], description="second style", **wide)
+        self.share = widgets.FloatSlider(
+            value=0.5,
+            min=0,
+            max=1,
+            step=0.05,
+            description="its share",
+            tooltip="How much of the style is the second picture's, from the next run on",
+            **wide,
+        )
+        self.colours = widgets.Dropdown(
+            options=[("the style's", "style")]
+            + [(f"the content's, by {way}", way) for way in ("luminance", "statistics")],
+            description="colours",
+            **wide,
+        )
         self.preset = widgets.Dropdown(
             options=[*PRESETS, OWN], value=OWN, description="preset", **wide
         )
@@ -124,11 +140,13 @@ class Panel:
             self.sources.setdefault(name, find(name))
             choice.options = list(self.sources)
             choice.value = name
+            self.second.options = [NONE, *self.sources]
             self.uploads[role].observe(self._upload, "value")
         self.show_config(config)
         self.preset.observe(self._choose, "value")
-        sliders = (self.method, self.size, self.steps, self.learning_rate, *self.weights.values())
-        for widget in (self.content, self.style, *sliders):
+        pictures = self.content, self.style, self.second, self.share, self.colours
+        sliders = self.method, self.size, self.steps, self.learning_rate, *self.weights.values()
+        for widget in (*pictures, *sliders):
             widget.observe(self._move, "value")
         self.box = self._arrange()
 
@@ -137,6 +155,9 @@ class Panel:
         rows = [
             self.content,
             self.style,
+            self.second,
+            self.share,
+            self.colours,
             widgets.HBox([self.uploads["content"], self.uploads["style"]]),
             self.preset,
             self.method,
@@ -168,6 +189,8 @@ class Panel:
             base,
             method=method,
             options=base.options if method == base.method else (),
+            blend=() if self.second.value == NONE else (1 - self.share.value, self.share.value),
+            colours=self.colours.value,
             size=self.size.value,
             steps=self.steps.value,
             learning_rate=self.learning_rate.value,
@@ -183,9 +206,10 @@ class Panel:
         }
 
     @property
-    def pictures(self) -> tuple[Path | bytes, Path | bytes]:
-        """The chosen content and style."""
-        return self.sources[self.content.value], self.sources[self.style.value]
+    def pictures(self) -> tuple[Path | bytes, list[Path | bytes]]:
+        """The chosen content, and one style or two."""
+        styles = [name for name in (self.style.value, self.second.value) if name != NONE]
+        return self.sources[self.content.value], [self.sources[name] for name in styles]
 
     def show_config(self, config: Config) -> None:
         """Move the sliders to a config; what has no slider is taken over, too."""
@@ -202,7 +226,7 @@ class Panel:
                 slider.max = max(slider.max, math.ceil(math.log10(value)))
                 slider.min = min(slider.min, math.floor(math.log10(value) - 1e-9))
             slider.value = value or 10**slider.min
-        self.method.value = config.method
+        self.method.value, self.colours.value = config.method, config.colours
         self.steps.max = max(self.steps.max, config.steps)
         self.steps.value = config.steps
         self.preset.value = preset_name(config) or OWN
@@ -228,7 +252,7 @@ class Panel:
     def _upload(self, change: Any) -> None:
         if not change["new"]:
             return
-        choice = self.content if change["owner"] is self.uploads["content"] else self.style
+        own = self.content if change["owner"] is self.uploads["content"] else self.style
         try:
             name, picture = change["new"][0]["name"], bytes(change["new"][0]["content"])
             load_image(picture)  # so that a bad one is refused at once
@@ -237,9 +261,11 @@ class Panel:
             return
         self.sources[name] = picture
         self._quiet = True  # new options make a choice fall back to the first for a moment
-        with choice.hold_sync():
-            choice.options = [*dict.fromkeys([*choice.options, name])]
-            choice.value = name
+        for choice in (own,) if own is self.content else (own, self.second):
+            with choice.hold_sync():
+                chosen = name if choice is own else choice.value
+                choice.options = [*dict.fromkeys([*choice.options, name])]
+                choice.value = chosen
         self._quiet = False
         self.on_change()
 

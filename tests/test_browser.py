@@ -250,6 +250,15 @@ def explore(page):
             seen.changes_from(old)
 
 
+def mix(page):
+    """The mixer's first slider, which chooses a style, changes the picture."""
+    picture = Picture(page, "The content in the blend of styles")
+    before = picture.pixels
+    page.locator(".stylelab-mixer .noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    picture.changes_from(before)
+
+
 def answer(page):
     """Run the last cell, `1 + 1`, and give the milliseconds until the page has its answer."""
     milliseconds, text = page.evaluate(
@@ -306,6 +315,7 @@ def test_jupyterlab_plays_the_lab_and_its_kernel_stays_free(jupyterlab, visit):
     lab.says("ended, step")
     lab.choose("size", "150x225 (the paper's)")
     play(lab, folder)
+    mix(page)
     explore(page)
     page.screenshot(path=SHOTS / "jupyterlab-explorer.png")
     assert faults(page) == []
@@ -322,6 +332,8 @@ def test_voila_plays_the_lab(voila, visit):
     play(lab, folder)
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=SHOTS / "voila.png")
+    mix(page)
+    page.screenshot(path=SHOTS / "voila-mixer.png")
     explore(page)
     page.screenshot(path=SHOTS / "voila-explorer.png")
     assert panel["x"] + panel["width"] <= 1280

@@ -26,7 +26,8 @@ ORDER = [
     "transforms", "matting", "regions", "methods.*", "device", "metrics", "plots", "result",
     "memory", "interrupts", "optimizers", "preparation", "training", "style_network", "films",
     "restoration", "grids", "sweeps",
-    "live_picture", "live_panel", "live_lab", "sweep_explorer", "reproduce", "exercises", "cli",
+    "live_picture", "live_panel", "live_lab", "sweep_explorer", "style_mixer",
+    "reproduce", "exercises", "cli",
 ]  # fmt: skip
 
 

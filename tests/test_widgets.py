@@ -18,6 +18,7 @@ from stylelab import (
     InputError,
     LiveLab,
     Result,
+    StyleMixer,
     SweepExplorer,
     Transfer,
     live_picture,
@@ -504,3 +505,34 @@ def test_another_size_leaves_the_numbers_of_the_others(lab, small):
         assert lab.panel.config.size == size
         shown.append(lab.panel.size.options[:6])
     assert shown == [tuple(SIZES.items())] * 3
+
+
+def test_two_styles_are_blended_in_their_shares(lab, small):
+    panel = lab.panel
+    panel.second.value, panel.share.value = "cafe_terrace_at_night", 0.25
+    panel.colours.value = "luminance"
+    lab.run()
+    assert lab.join(WAIT)
+    assert lab.error is None
+    config = replace(small, blend=(0.75, 0.25), colours="luminance")
+    styles = [sample(PICTURES[1]), sample("cafe_terrace_at_night")]
+    same = stylize(sample(PICTURES[0]), styles, config, progress=False)
+    torch.testing.assert_close(lab.image, same.image)
+    panel.second.value = "none"
+    assert panel.config.blend == ()
+
+
+def test_the_mixer_shows_the_blend_under_its_sliders():
+    mixer = StyleMixer(PICTURES[0], size=64)
+    photograph, network = load_image(sample(PICTURES[0]), 64), mixer.network
+    mixer.first.value, mixer.second.value = "3", "19"
+    for share, expected in ((0, "3"), (1, "19"), (0.25, {"3": 0.75, "19": 0.25})):
+        before, mixer.share.value = mixer.picture.value, share
+        torch.testing.assert_close(mixer.image, network(photograph, expected))
+        assert share == 0 or mixer.picture.value != before
+    mixer.second.value = "3"
+    torch.testing.assert_close(mixer.image, network(photograph, "3"))
+    mixer.strength.value = 0
+    torch.testing.assert_close(mixer.image, photograph)
+    mixer.content.value = "eiffel_tower"
+    torch.testing.assert_close(mixer.image, load_image(sample("eiffel_tower"), 64))

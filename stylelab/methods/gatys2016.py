@@ -14,7 +14,7 @@ from stylelab.config import Config, Layers, checked
 from stylelab.losses import content_loss, gram_matrix, total_variation
 from stylelab.model import VGG19
 
-SCALE = 1.0
+SCALE = 0.01  # so that the default 1 : 1000 paints boldly and keeps the photograph's things
 
 
 @checked
@@ -31,7 +31,6 @@ def layers(config: Config) -> tuple[str, ...]:
 
 
 def weights(config: Config) -> dict[str, float]:
-    # The paper's alpha / beta = 1e-3 is the config's 1 : 1000.
     return {
         "content": config.content_weight,
         "style": config.style_weight * SCALE,
