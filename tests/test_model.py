@@ -10,6 +10,7 @@ from torchvision.models import VGG19_Weights, vgg19
 
 from stylelab import VGG19, InputError, load_image, sample, samples, standardise
 from stylelab.config import CONVOLUTIONS, LAYERS
+from stylelab.convolution import WIDE, convolve
 from stylelab.model import (
     INDICES,
     SHAPES,
@@ -249,6 +250,24 @@ def test_packed_convolutions_are_the_plain_ones(dtype, content, monkeypatch):
     for name in layers:
         assert (ours[name] - plain[name]).norm() < rounding * plain[name].norm()
     assert (gradient - expected).norm() < rounding * expected.norm()
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 14), (2, 8, 8), (1, 5, 3)])
+def test_winograds_convolution_is_the_plain_one(shape):
+    batch, height, width = shape
+    generator = torch.Generator().manual_seed(0)
+    convolution = nn.Conv2d(WIDE, WIDE, 3, padding=1).requires_grad_(False)
+    x = torch.randn(batch, WIDE, height, width, generator=generator).requires_grad_()
+    slope = torch.randn(x.shape, generator=generator)
+    found = convolve(x.contiguous(memory_format=torch.channels_last), convolution, relu=False)
+    (pack,) = vars(convolution)["packs"].values()
+    assert pack[0].shape == (36, WIDE, WIDE), "it took another way"
+    plain = convolution(x)
+    torch.testing.assert_close(found, plain, rtol=0, atol=1e-5)
+    gradients = [torch.autograd.grad(y, x, slope)[0] for y in (found, plain)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-5)
+    rectified = convolve(x.contiguous(memory_format=torch.channels_last), convolution, relu=True)
+    torch.testing.assert_close(rectified, plain.relu(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
