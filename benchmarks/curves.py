@@ -31,11 +31,30 @@ def pyramid(**options: object) -> Callable[[Transfer], None]:
     return change
 
 
+class Averaged:
+    """A run whose picture is the running mean of its iterates, ``decay`` of it the last mean."""
+
+    def __init__(self, transfer: Transfer, decay: float = 0.9) -> None:
+        self.transfer, self.decay = transfer, decay
+        self.variable = transfer.variable.detach().clone()
+
+    def step(self) -> None:
+        self.transfer.step()
+        self.variable.lerp_(self.transfer.variable.detach(), 1 - self.decay)
+
+    @property
+    def seconds(self) -> float:
+        return self.transfer.seconds
+
+
+CONSTANT = replace(FAST, schedule="constant", learning_rate=0.05)
+AVERAGED = "pyramid, constant, iterates averaged"
 TRIED = {
     "Adam, 0.1 (paper)": (replace(PLAIN, steps=400), None),
     "Adam, 0.2, linear": (replace(PLAIN, steps=200, learning_rate=0.2, schedule="linear"), None),
     "L-BFGS": (replace(PLAIN, steps=200, optimizer="lbfgs", learning_rate=1.0), None),
-    "pyramid, constant": (replace(FAST, schedule="constant", learning_rate=0.05), None),
+    "pyramid, constant": (CONSTANT, None),
+    AVERAGED: (CONSTANT, None),
     "one level": (FAST, pyramid(levels=1)),
     "pyramid, betas (0.9, 0.999)": (FAST, pyramid(betas=(0.9, 0.999))),
     "pyramid, 100 steps": (replace(FAST, steps=100), None),
@@ -52,6 +71,7 @@ def main() -> None:
         side = make("stylelab", PAIRS[0], config)
         if change is not None:
             change(side)
+        side = Averaged(side) if name == AVERAGED else side
         curves[name] = curve(side, judge, config.steps, 5)
     rows = []
     for name, found in curves.items():

@@ -36,11 +36,8 @@ from .metrics import measure as measure
 from .metrics import ssim as ssim
 from .metrics import style_distance as style_distance
 from .model import VGG19 as VGG19
-from .plots import plot_grid as plot_grid
 from .plots import plot_images as plot_images
 from .plots import plot_losses as plot_losses
-from .plots import plot_runs as plot_runs
-from .plots import plot_tradeoff as plot_tradeoff
 from .plots import show as show
 from .restoration import repair as repair
 from .result import Result as Result
@@ -48,6 +45,9 @@ from .style_mixer import StyleMixer as StyleMixer
 from .style_network import StyleNetwork as StyleNetwork
 from .style_network import fit_style as fit_style
 from .sweep_explorer import SweepExplorer as SweepExplorer
+from .sweep_plots import plot_grid as plot_grid
+from .sweep_plots import plot_runs as plot_runs
+from .sweep_plots import plot_tradeoff as plot_tradeoff
 from .sweeps import Sweep as Sweep
 from .sweeps import collect as collect
 from .sweeps import run_all as run_all

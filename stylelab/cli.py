@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,6 +126,7 @@ def sweep(
         dry_run: Show the runs, and what time and disk they take, without making them.
     """
     from stylelab.grids import estimate, read_grid, summary
+    from stylelab.images import write_atomically
     from stylelab.sweeps import run_all
 
     runs = read_grid(grid)
@@ -140,10 +142,13 @@ def sweep(
             executor = stack.enter_context(_dask(dask)).get_executor(pure=False)
         made = run_all(runs, out, executor, workers, threads, retry_failed)
     table = made.table
-    table.to_csv(out / "table.csv")
+    write_atomically(out / "table.csv", table.to_csv().encode())
     print(f"{out / 'table.csv'}: {table['status'].value_counts().to_dict()}")
-    if (table["status"] == "pending").any() or (table["status"] == "interrupted").any():
+    found = set(table.loc[[run.key for run in runs], "status"])  # others may be in the folder
+    if found & {"pending", "interrupted"}:
         raise SystemExit(130)
+    if found == {"failed"}:
+        raise InputError("all of them failed; the column error of the table says why")
 
 
 def _dask(address: str) -> Any:
@@ -195,8 +200,9 @@ def lab() -> None:
     shipped, notebooks = Path(__file__).parent / "notebooks", Path("stylelab-notebooks")
     if not shipped.is_dir():  # in a clone
         notebooks = Path(__file__).parent.parent / "notebooks"
-    elif not notebooks.exists():  # installed from a wheel: work on a copy
-        shutil.copytree(shipped, notebooks)
+    elif not notebooks.exists():  # installed from a wheel: work on a copy, which is whole or not
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            shutil.copytree(shipped, Path(folder, "copy")).rename(notebooks)
     root = f"--ServerApp.root_dir={notebooks.resolve()}"
     raise SystemExit(subprocess.call([sys.executable, "-m", "jupyter", "lab", root]))
 

@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from numbers import Integral
-from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
+from typing_extensions import dataclass_transform  # typing has it from Python 3.11 on
 
 from stylelab.errors import InputError, unknown
 from stylelab.methods import check_method, load_method

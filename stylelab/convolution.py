@@ -62,6 +62,7 @@ def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:
         and not convolution.weight.requires_grad
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+        and (x.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
 
 

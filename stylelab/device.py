@@ -3,6 +3,7 @@
 import ctypes
 import platform
 import sys
+from pathlib import Path
 
 import psutil
 import torch
@@ -27,8 +28,10 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     The image, the Gram matrices and the losses are float32 with either.
     """
     if name == "auto":
-        on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        native = on_gpu or (device.type == "cpu" and _cpu_has_bfloat16())
+        native = device.type == "cpu" and _cpu_has_bfloat16()
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                native = torch.cuda.is_bf16_supported(including_emulation=False)
         name = "bfloat16" if native else "float32"
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
@@ -38,6 +41,22 @@ def _cpu_has_bfloat16() -> bool:
         found = torch.cpu.get_capabilities()
         return any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return bool(torch.cpu._is_avx512_bf16_supported())  # older versions of torch
+
+
+def free_memory_mb(device: torch.device) -> float:
+    """What a run may take: on a GPU what is free there, else what is left with this process's own.
+
+    A container's limit counts, where the process is in one.
+    """
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + kept) / 1e6
+    free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
+    limits = ("memory.max", "memory/memory.limit_in_bytes")  # of cgroups, version 2 and 1
+    for path in (Path("/sys/fs/cgroup", name) for name in limits):
+        text = path.read_text().strip() if path.exists() else "max"
+        free = min(free, int(text) if text.isdigit() else free)
+    return free / 1e6
 
 
 def keep_freed_memory(block: int) -> None:
@@ -50,8 +69,9 @@ def keep_freed_memory(block: int) -> None:
     if platform.libc_ver()[0] == "glibc":
         trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
         library = ctypes.CDLL(None)
-        library.mallopt(trim_threshold, 2**30)
-        library.mallopt(mmap_threshold, block)
+        # Some versions take blocks up to half of that only; the other setting alone does harm.
+        if library.mallopt(mmap_threshold, block) or library.mallopt(mmap_threshold, block // 2):
+            library.mallopt(trim_threshold, 2**30)
         library.malloc_trim(0)  # what was freed before is given back once
 
 

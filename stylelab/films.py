@@ -4,8 +4,6 @@ A flow (1, 2, H, W) tells for each pixel of a frame from where it came: the pixe
 (y + flow[0, 0], x + flow[0, 1]) in the last frame, in pixels down and across.
 """
 
-import base64
-import html
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -19,8 +17,16 @@ from torch import Tensor
 
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
-from stylelab.images import SUFFIXES, Source, load_image, save_image, to_pil, write_atomically
-from stylelab.plots import Shown
+from stylelab.images import (
+    MOST_PIXELS,
+    SUFFIXES,
+    Source,
+    load_image,
+    save_image,
+    to_pil,
+    write_atomically,
+)
+from stylelab.plots import Shown, show_webp
 from stylelab.preparation import Objective, Styles
 from stylelab.training import Transfer
 
@@ -237,12 +243,25 @@ def read_frames(source: str | os.PathLike[str]) -> list[Tensor]:
         names = sorted(p for p in path.iterdir() if p.suffix.lower() in {*SUFFIXES, ".gif"})
         if not names:
             raise InputError(f"'{path}' holds no pictures; name a folder of frames")
-        return [load_image(name) for name in names[:MOST_FRAMES]]
-    load_image(path)  # which says what is wrong
+        first = load_image(names[0])
+        _check_length(path, len(names), first)
+        return [first, *(load_image(name) for name in names[1:])]
+    first = load_image(path)  # which says what is wrong
     with Image.open(path) as image:
-        if getattr(image, "n_frames", 1) > MOST_FRAMES:
-            raise InputError(f"'{path}' has more than {MOST_FRAMES} frames; cut it")
-        return [load_image(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
+        _check_length(path, getattr(image, "n_frames", 1), first)
+        try:
+            return [load_image(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
+        except (OSError, EOFError, SyntaxError):  # as Pillow says of a file that is cut short
+            raise InputError(f"'{path}' is damaged or cut short; get it anew") from None
+
+
+def _check_length(path: Path, count: int, frame: Tensor) -> None:
+    if count > MOST_FRAMES:
+        raise InputError(f"'{path}' has {count} frames, and {MOST_FRAMES} are the most; cut it")
+    if count * frame[0, 0].numel() > MOST_PIXELS:
+        raise InputError(
+            f"'{path}' has more than {MOST_PIXELS:,} pixels in {count} frames; scale it down"
+        )
 
 
 def write_film(
@@ -257,6 +276,8 @@ def write_film(
     """
     path = Path(path)
     if not path.suffix and frames:
+        if (path / f"frame_{len(frames):04d}.png").exists():
+            raise InputError(f"'{path}' holds a longer film; name another folder, or delete it")
         for i, frame in enumerate(frames):
             save_image(frame, path / f"frame_{i:04d}.png")
         return path
@@ -269,10 +290,7 @@ def write_film(
 
 def play(frames: Sequence[Tensor], alt: str, caption: str = "", seconds: float = 1 / 12) -> Shown:
     """A film for a notebook or a page, with words for who cannot see; it runs five times."""
-    data = base64.b64encode(_encode(frames, "WebP", seconds, loop=5)).decode()
-    image = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(alt)}"'
-    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    return Shown(f'<figure style="margin:0.5em 0">{image} style="max-width:100%">{below}</figure>')
+    return show_webp(_encode(frames, "WebP", seconds, loop=5), alt, caption)
 
 
 def _encode(frames: Sequence[Tensor], kind: str, seconds: float, loop: int = 0) -> bytes:

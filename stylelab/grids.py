@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import tomli
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import PRESETS, WEIGHTS, Config
 from stylelab.errors import InputError, unknown
 from stylelab.images import sample
+from stylelab.optimizers import plan_scales
 from stylelab.preparation import identify
 from stylelab.result import SCHEMA
 from stylelab.training import Transfer
@@ -42,12 +43,12 @@ class Run:
 def find(name: str) -> Path:
     """The path of a picture, or of the sample of that name."""
     # "photo.jpg" and "my/photo" can only be paths; let the loader say what is wrong with them.
-    return Path(name) if Path(name).exists() or not re.fullmatch(r"\w+", name) else sample(name)
+    return Path(name) if Path(name).is_file() or not re.fullmatch(r"\w+", name) else sample(name)
 
 
 def split_styles(names: str) -> list[str]:
     """Several style pictures are joined by plus signs: "night_cafe+my/photo.jpg"."""
-    return [names] if Path(names).exists() else names.split("+")
+    return [names] if Path(names).is_file() else names.split("+")
 
 
 def find_styles(names: str) -> list[Path]:
@@ -77,7 +78,10 @@ def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) 
         for name in names:
             if name not in known and not name.startswith("options."):
                 raise InputError(unknown("setting", name, known))
-        if isinstance(values, str) or not len(values):
+        values = (
+            list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+        )
+        if not values:
             raise InputError(f"axis {' '.join(names)} has no values; give a list of them")
         rows = [(value,) for value in values] if len(names) == 1 else [tuple(v) for v in values]
         if any(len(row) != len(names) for row in rows):
@@ -117,20 +121,27 @@ def summary(runs: Sequence[Run]) -> pd.DataFrame:
 
 def estimate(runs: Sequence[Run]) -> tuple[float, float]:
     """Seconds and bytes that the runs take one after the other, from one step at each size."""
-    step: dict[Any, float] = {}
+    measured: dict[Any, tuple[float, tuple[int, int]]] = {}
     seconds = size = 0.0
     for run in runs:
         c = run.config
-        settings = (c.size, c.precision, c.device, c.method, c.options)
-        if settings not in step:
-            transfer = Transfer(find(run.content), find_styles(run.style), c)
+        # What a step at full size takes does not depend on these.
+        usual: dict[str, Any] = {name: float(bool(getattr(c, name))) for name in WEIGHTS}
+        usual |= {"steps": 2, "scales": 1, "learning_rate": 1.0, "stop_below": 0.0}
+        settings = run.content, run.style, replace(c, **usual)
+        if settings not in measured:
+            transfer = Transfer(find(run.content), find_styles(run.style), settings[2])
             transfer.step()  # which is slower than the others
             before = transfer.seconds
             transfer.step()
-            step[settings] = transfer.seconds - before
-            pixels = transfer.variable.numel()
-        seconds += step[settings] * run.config.steps
-        size += pixels + 150 * run.config.steps  # PNG saves little; a line a step
+            measured[settings] = transfer.seconds - before, transfer.sizes[-1]
+        step, full = measured[settings]
+        sizes, ends = plan_scales(full, c)
+        pixels = [height * width for height, width in sizes]
+        parts = [end - begin for begin, end in pairwise([0, *ends])]
+        made = sum(n * count for n, count in zip(parts, pixels, strict=True)) / pixels[-1]
+        seconds += step * made
+        size += 3 * pixels[-1] + 150 * c.steps  # PNG saves little; a line a step
     return seconds, size
 
 

@@ -81,7 +81,10 @@ def _open(source: Source) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+            Image.init()
+            kinds = [name for name in Image.OPEN if name != "EPS"]  # which starts Ghostscript
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            image = Image.open(file, formats=kinds)
         if image.width * image.height > MOST_PIXELS:
             raise Image.DecompressionBombError
         with image:
@@ -134,6 +137,8 @@ def _resize(image: Image.Image, size: tuple[int, int] | int, fit: str) -> Image.
                 f"{SMALLEST} pixels at that size; crop it or make it larger"
             )
     width_height = size[1], size[0]
+    if fit not in ("crop", "stretch"):
+        raise InputError(unknown("fit", fit, ["crop", "stretch"]))
     if fit == "crop":
         return ImageOps.fit(image, width_height, Image.Resampling.LANCZOS)
     return image.resize(width_height, Image.Resampling.LANCZOS)

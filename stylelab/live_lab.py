@@ -53,7 +53,7 @@ class LiveLab:
         # The lock guards the fields from here on, for an instant at a time.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._commands: deque[Callable[[], None]] = deque()  # before the next step
+        self._commands: deque[Callable[[], object]] = deque()  # before the next step
         self._steps: float = 0  # to make; infinite while running
         self._begun = self._ended = self._stale = False
         self._transfer: Transfer | None = None
@@ -138,10 +138,12 @@ class LiveLab:
     @property
     def history(self) -> pd.DataFrame:
         """A row a step, as `Transfer.history`, and the loss weights of the step."""
-        if self._transfer is None:
+        with self._lock:  # both of one run
+            transfer, used = self._transfer, self._used
+        if transfer is None:
             return pd.DataFrame(columns=["step", "seconds", "total", *self._weights])
-        history = self._transfer.history
-        weights = pd.DataFrame(self._used[: len(history)], columns=list(self._weights))
+        history = transfer.history
+        weights = pd.DataFrame(used[: len(history)], columns=list(self._weights))
         return pd.concat([history, weights], axis=1)
 
     # On the main thread.
@@ -191,7 +193,7 @@ class LiveLab:
                     continue  # the picture of a run that failed may fail, too
                 self._fail(error)
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> Callable[[], object] | None:
         with self._lock:
             over = self._transfer is not None and self._transfer.done
             if over and self._begun and self._begin not in self._commands:
@@ -209,19 +211,20 @@ class LiveLab:
             return None
 
     def _begin(self) -> None:
-        self._clear()
-        self._show_state()  # preparing takes a while
-        pictures, config = self.panel.pictures, self.panel.config
-        self._transfer = Transfer(*pictures, config)
+        chosen = self._clear()  # once: the panel may change while the network is prepared
+        self._show_state()
+        self._transfer = Transfer(*chosen)
 
-    def _clear(self) -> None:
-        """Forget the run; the picture is the photograph."""
-        self._transfer, self._used, self.error = None, [], None
+    def _clear(self) -> tuple[Any, Any, Config]:
+        """Forget the run; the picture is the photograph. Gives the pictures and the settings."""
+        with self._lock:
+            self._transfer, self._used, self.error = None, [], None
         self.panel.show_words("")
-        config, source = self.panel.config, self.panel.pictures[0]
+        (source, style), config = self.panel.pictures, self.panel.config
         self._name = str(self.panel.content.value)
         self._before = load_image(source, config.size, config.fit)
         self._stale = True
+        return source, style, config
 
     def _advance(self) -> None:
         assert self._transfer is not None
@@ -249,8 +252,9 @@ class LiveLab:
 
     def _photograph(self, image: Tensor) -> Tensor:
         """The content at the size of ``image``, which is smaller at a coarse scale."""
-        if self._transfer is not None and self._before.shape != image.shape:
-            return self._transfer.pictures[0]
+        transfer = self._transfer
+        if transfer is not None and self._before.shape != image.shape:
+            return transfer.pictures[0]
         return self._before
 
     def _show_state(self) -> None:

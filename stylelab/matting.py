@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 PIXELS = 9  # of a window
+AT_ONCE = 2**17  # windows, whose 9x9 tables take 85 MB
 
 
 def matting_laplacian(image: Tensor, eps: float = 1e-7) -> scipy.sparse.csr_array:
@@ -25,21 +26,25 @@ def matting_laplacian(image: Tensor, eps: float = 1e-7) -> scipy.sparse.csr_arra
         (H*W, H*W), symmetric and positive semi-definite; each row sums to zero.
     """
     _, _, height, width = image.shape
-    pixels = image[0].double().cpu().permute(1, 2, 0).reshape(-1, 3).numpy()  # (H*W, 3)
+    pixels = image[0].cpu().double().permute(1, 2, 0).reshape(-1, 3).numpy()  # (H*W, 3)
     corners = (np.arange(height - 2)[:, None] * width + np.arange(width - 2)).reshape(-1, 1)
     offsets = (np.arange(3)[:, None] * width + np.arange(3)).reshape(-1)
     windows = (corners + offsets).astype(np.int32)  # (K, 9): the pixels of each window
-    centred = pixels[windows]
-    centred = centred - centred.mean(1, keepdims=True)  # (K, 9, 3)
-    covariance = centred.transpose(0, 2, 1) @ centred / PIXELS + eps / PIXELS * np.eye(3)
-    likeness = centred @ np.linalg.solve(covariance, centred.transpose(0, 2, 1))  # (K, 9, 9)
-    values = np.eye(PIXELS) - (1 + likeness) / PIXELS
-    values = (values + values.transpose(0, 2, 1)) / 2
-    rows = np.broadcast_to(windows[:, :, None], values.shape)
-    columns = np.broadcast_to(windows[:, None, :], values.shape)
-    places = rows.ravel(), columns.ravel()
-    matrix = scipy.sparse.coo_array((values.ravel(), places), shape=(len(pixels), len(pixels)))
-    return matrix.tocsr()  # which adds up what stands at the same place
+    shape = len(pixels), len(pixels)
+    matrix = scipy.sparse.csr_array(shape)
+    for some in np.array_split(windows, -(-len(windows) // AT_ONCE)):
+        centred = pixels[some]
+        centred = centred - centred.mean(1, keepdims=True)  # (k, 9, 3)
+        covariance = centred.transpose(0, 2, 1) @ centred / PIXELS + eps / PIXELS * np.eye(3)
+        likeness = centred @ np.linalg.solve(covariance, centred.transpose(0, 2, 1))  # (k, 9, 9)
+        values = np.eye(PIXELS) - (1 + likeness) / PIXELS
+        values = (values + values.transpose(0, 2, 1)) / 2
+        rows = np.broadcast_to(some[:, :, None], values.shape)
+        columns = np.broadcast_to(some[:, None, :], values.shape)
+        places = rows.ravel(), columns.ravel()
+        # Tables of rows add up what stands at the same place.
+        matrix = matrix + scipy.sparse.coo_array((values.ravel(), places), shape=shape).tocsr()
+    return matrix
 
 
 def to_torch(matrix: scipy.sparse.csr_array, like: Tensor) -> Tensor:

@@ -1,17 +1,18 @@
 """How much memory a run will take, told before it begins."""
 
+import math
 from dataclasses import replace
 
-import psutil
 import torch
 
 from stylelab.config import CONVOLUTIONS, LAYERS, Config
+from stylelab.convolution import WIDE
+from stylelab.device import free_memory_mb
 from stylelab.errors import InputError
 from stylelab.methods import load_method
 from stylelab.model import SHAPES
 
 BASE_MB = 870  # Python and the libraries
-WEIGHTS = 3 * 13e6  # numbers: the network's, and both packed forms of them
 IMAGES = 20  # in float32 at a time: the image, its gradient, the optimiser's means, both pictures
 WORKING = {"plain": 5.0, "low": 2.5}  # maps of the first block alive at once, beside what is kept
 
@@ -35,21 +36,20 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     maps += WORKING[config.memory] * SHAPES["conv1_1"][0]
     places = 8 * (max(pooled, default=0) if low else sum(pooled))
     pixel = maps * dtype.itemsize + places + IMAGES * 3 * 4  # bytes
+    # The network's weights and both packed forms of them, of which Winograd's have 36 for 9.
+    forms = {n: 3 if min(SHAPES[n][:2]) < WIDE or dtype.itemsize < 4 else 9 for n in names}
+    weights = sum(n * math.prod(SHAPES[name]) for name, n in forms.items()) * dtype.itemsize
     # A style picture larger than the result is only read, once; nothing is kept of it.
     reading = WORKING["low"] * SHAPES["conv1_1"][0] * config.style_scale**2 * dtype.itemsize
     pixel = max(pixel, reading)
-    return float(BASE_MB + (WEIGHTS * dtype.itemsize + pixel * size[0] * size[1]) / 1e6)
+    return float(BASE_MB + (weights + pixel * size[0] * size[1]) / 1e6)
 
 
 def check_memory(
     config: Config, size: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> None:
     """Raise InputError where a run will not fit, with what it needs and what would."""
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0] / 1e6
-    else:
-        free = (psutil.virtual_memory().available + psutil.Process().memory_info().rss) / 1e6
-    needed = estimate_memory_mb(config, size, dtype)
+    free, needed = free_memory_mb(device), estimate_memory_mb(config, size, dtype)
     if needed <= free:
         return
     low = estimate_memory_mb(replace(config, memory="low"), size, dtype)

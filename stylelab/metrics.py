@@ -46,7 +46,7 @@ def content_distance(image: Tensor, content: Tensor) -> float:
 
     ||F(image) - F(content)|| / ||F(content)||, Frobenius norms, after Gatys et al. 2016.
     """
-    (of_image, _), (reference, _) = _read(image), _read(content)
+    (of_image, _), (reference, _) = _read(image, image._version), _read(content, content._version)
     return float((of_image - reference).norm() / reference.norm())
 
 
@@ -55,7 +55,7 @@ def style_distance(image: Tensor, style: Tensor) -> float:
 
     The mean over relu1_1 ... relu5_1 of ||G(image) - G(style)|| / ||G(style)||, Frobenius norms.
     """
-    (_, of_image), (_, of_style) = _read(image), _read(style)
+    (_, of_image), (_, of_style) = _read(image, image._version), _read(style, style._version)
     pairs = zip(of_image, of_style, strict=True)
     return sum(float((a - b).norm() / b.norm()) for a, b in pairs) / len(STYLE_LAYERS)
 
@@ -106,7 +106,10 @@ def _yardstick() -> VGG19:
 
 @lru_cache(maxsize=6)  # one image is measured against the same content and styles as the last one
 @torch.no_grad()
-def _read(image: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """The content layer's features and the style layers' Gram matrices."""
+def _read(image: Tensor, version: int) -> tuple[Tensor, list[Tensor]]:
+    """The content layer's features and the style layers' Gram matrices.
+
+    ``version`` grows when a tensor is changed in place, so that it is read again.
+    """
     features = _yardstick()(standardise(image))
     return features[CONTENT_LAYER], [gram_matrix(features[name]) for name in STYLE_LAYERS]

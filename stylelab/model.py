@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from stylelab.config import CONVOLUTIONS, LAYERS, check_layer
 from stylelab.convolution import convolve
-from stylelab.errors import InputError
+from stylelab.errors import InputError, unknown
 from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, sample, samples, standardise
 
 WIDTHS = [3] + [(64, 128, 256, 512, 512)[int(name[4]) - 1] for name in CONVOLUTIONS]
@@ -25,6 +25,7 @@ INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)  # in tor
 ORIGINAL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 ORIGINAL_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 ORIGINAL_MEAN = (123.68, 116.779, 103.939)  # of RGB in 0 ... 255, subtracted in its training
+CHOICES = {"pooling": ("max", "avg"), "normalise": ("auto", "layer", "filter", "none")}
 ACTIVATION = 2.0  # mean after ReLU when normalised: at one, the paper's weights only tint
 State = dict[str, tuple[Tensor, Tensor]]  # convolution -> weight (O, I, 3, 3), bias (O,)
 
@@ -63,6 +64,9 @@ class VGG19(nn.Module):
         recompute: bool = False,
     ) -> None:
         super().__init__()
+        for name, value in {"pooling": pooling, "normalise": normalise}.items():
+            if value not in CHOICES[name]:
+                raise InputError(unknown(name, value, CHOICES[name]))
         self.recompute = recompute
         self.layers = tuple(sorted({check_layer(name) for name in layers}, key=LAYERS.index))
         self.pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
@@ -214,9 +218,9 @@ def _download_torchvision() -> dict[str, Any]:
     try:
         options = {"check_hash": True, "weights_only": True, "map_location": "cpu"}
         return dict(_torchvision().get_state_dict(progress=True, **options))
-    except (OSError, RuntimeError) as error:  # no network; another hash
+    except Exception as error:  # no network; another hash; a file there that is something else
         raise InputError(
-            f"torchvision's VGG-19 weights could not be downloaded ({_first_line(error)}); put "
+            f"torchvision's VGG-19 weights could not be had ({_first_line(error)}); put "
             f"them at '{torchvision_path()}', or use weights='original', which needs no network"
         ) from None
 

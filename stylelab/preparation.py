@@ -104,6 +104,8 @@ def identify(content: Source, style: Styles, config: Config) -> dict[str, str]:
         "style_sha256": "+".join(image_hash(style) for style in styles),
     }
     files = {"mask": config.mask, **dict(config.options)}
+    if config.init not in ("content", "style", "noise"):
+        files["init"] = config.init
     for name, file in files.items():
         if isinstance(file, str) and (Path(file).is_file() or (name == "mask" and file)):
             hashes[f"{name}_sha256"] = image_hash(file)

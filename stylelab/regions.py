@@ -83,7 +83,7 @@ def sky_mask(image: Tensor, rounds: int = 5) -> Tensor:
     from what they made of the picture; sky is what hangs together with the upper edge.
     """
     smooth = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
-    colours = smooth[0].permute(1, 2, 0).double().cpu().numpy()  # (H, W, 3)
+    colours = smooth[0].permute(1, 2, 0).cpu().double().numpy()  # (H, W, 3)
     height = len(colours)
     sky = np.zeros(colours.shape[:2], bool)
     sky[: max(1, height // 6)] = True

@@ -31,6 +31,8 @@ def repair(
 ) -> Result:
     """Paint the damaged part of a picture in the style of the rest; all else stays as it is.
 
+    The picture is brought to ``config.size`` first, 150x225 unless you choose another.
+
     Args:
         picture: anything that `load_image` takes.
         mask: the path of a picture of the same shape, white where the damage is.
@@ -41,6 +43,8 @@ def repair(
         InputError: a picture that cannot be read, or a mask that covers nothing or too much.
     """
     config = replace(config, method="repair", mask=os.fspath(mask))
+    if config.colours != "style" or config.style_scale != 1:
+        raise InputError("a repair reads the picture as it is; leave colours and style_scale alone")
     image = load_image(picture, config.size, config.fit)
     hole = load_image(config.mask, (image.shape[2], image.shape[3]), config.fit)
     filled = fill_smoothly(image, hole.mean(1, keepdim=True))

@@ -21,7 +21,7 @@ PARTS = {"image.png", "history.csv", "result.json", "state.pt"}
 PARTS |= {"run.json", "error.json", "lock"}
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """What a run gives: the picture, how it got there, and all that is needed to do it again."""
 
@@ -46,6 +46,7 @@ class Result:
         """
         folder = Path(folder)
         settings = self.config.to_dict()
+        (folder / "result.json").unlink(missing_ok=True)  # an earlier run is not complete any more
         save_image(self.image, folder / "image.png", {"config": settings})
         write_atomically(folder / "history.csv", self.history.to_csv(index=False).encode())
         if self.state is not None:
@@ -70,7 +71,8 @@ class Result:
             if (folder / "result.json").is_file():
                 info = json.loads((folder / "result.json").read_text("utf-8"))
                 config = Config.from_dict(info.pop("config"))
-                info = {k: info[k] for k in info.keys() - {"schema", "preset", "last_losses"}}
+                own = {"schema", "preset", "last_losses"}
+                info = {k: v for k, v in info.items() if k not in own}
             else:
                 state = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
                 config = Config.from_dict(state["config"])
@@ -86,19 +88,24 @@ class Result:
                 f"the run in '{folder}' is damaged ({reason}); delete it and run it again"
             ) from None
 
-    def _repr_html_(self) -> str:
-        from matplotlib.figure import Figure  # here, because a run without a page needs neither
-
-        from stylelab.plots import plot_losses, show, size_name
-
-        figure = Figure(figsize=(5, 3.4), layout="constrained")
-        plot_losses(self.history, figure.subplots())
-        last = self.history.iloc[-1]
+    def __repr__(self) -> str:
+        last, size = self.history.iloc[-1], "x".join(map(str, self.image.shape[2:]))
         words = "interrupted after" if self.interrupted else "after"
-        caption = f"{words} {int(last['step'])} steps in {last['seconds']:.0f} s"
+        return f"{size}, {words} {int(last['step'])} steps in {last['seconds']:.0f} s"
+
+    def _repr_html_(self) -> str:
+        import matplotlib  # here, because a run without a page needs neither
+        from matplotlib.figure import Figure
+
+        from stylelab.plots import STYLE, plot_losses, show
+
+        last = self.history.iloc[-1]
+        with matplotlib.style.context(STYLE):
+            figure = Figure(figsize=(5, 3.4), layout="constrained")
+            plot_losses(self.history, figure.subplots())
         usual = Config().to_dict()
         changed = {k: v for k, v in self.config.to_dict().items() if v != usual[k]}
-        picture = show(self.image, "The stylised image", f"{size_name(self.image)}, {caption}")
+        picture = show(self.image, "The stylised image", repr(self))
         curve = show(figure, f"Loss curves that end at a total of {last['total']:.3g}")
         flex = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
         settings = f"<p>Settings beside those of the preset paper: {escape(str(changed))}</p>"

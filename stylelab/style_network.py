@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TypeAlias, TypeGuard
 
@@ -105,12 +106,12 @@ class StyleNetwork(nn.Module):
             for key, share in style.items():
                 values[self._index(key)] += float(share)
             given = self.table.new_tensor(values)
-        elif isinstance(style, (int, str)):
+        elif isinstance(style, (Integral, str)):
             given = F.one_hot(torch.tensor(self._index(style)), count).to(self.table)
         else:
             given = torch.as_tensor(style, dtype=self.table.dtype, device=self.table.device)
         if given.shape != (count,):
-            raise InputError(f"shares should be {count} numbers, one a style, not {len(given)}")
+            raise InputError(f"shares should be {count} numbers, one a style, not {given.numel()}")
         if not (given.isfinite().all() and (given >= 0).all() and given.sum() > 0):
             raise InputError("shares should be 0 or above, and one of them above 0")
         return given / given.sum()
@@ -151,6 +152,10 @@ class StyleNetwork(nn.Module):
             raise InputError(f"'{path}' {reason}; give a file of fitted styles") from None
         if about.get("network") != SHA256:
             raise InputError(f"'{path}' holds styles of another network; fit them anew")
+        if taken := [name for name in names if name in self.names]:
+            raise InputError(
+                f"'{path}': the name {taken[0]!r} is taken; load it into a new network"
+            )
         for row, name in zip(rows, names, strict=True):
             self.add(row, name)
         return list(names)

@@ -97,7 +97,9 @@ def run_all(
     progress: bool = True,
 ) -> Sweep:
     """Make these runs; see `sweep`."""
-    out = Path(out)
+    if workers < 1 or (threads is not None and threads < 1):
+        raise InputError(f"workers={workers} and threads={threads} should be 1 or above")
+    out, own_threads = Path(out), torch.get_num_threads()
     check_writable(out)
     keys = {run.key: run for run in runs}
     for key, run in keys.items():
@@ -143,14 +145,17 @@ def run_all(
                 write_error(out / jobs[job], error)
                 files = {}
             finish(jobs[job], files)
-    except KeyboardInterrupt:
+    except BaseException as error:
         for job in jobs:
             job.cancel()
         if pool is not None:
             pool.stop()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
         tqdm.write("interrupted; the same sweep goes on from there")
     finally:
         bar.close()
+        torch.set_num_threads(own_threads)
         if pool is not None:
             pool.close()
             pool.join()
@@ -227,5 +232,5 @@ def collect(out: str | Path) -> pd.DataFrame:
 def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if column.name != "size":
         return column
-    sides = column.str.split("x")  # by the number of pixels
+    sides = column.astype(str).str.split("x")  # by the number of pixels
     return sides.map(lambda pair: int(pair[0]) * int(pair[-1])).astype("int64")

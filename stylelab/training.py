@@ -95,9 +95,9 @@ class Transfer:
 
         self.optimizer.step(closure)  # type: ignore[arg-type]
         self.scheduler.step()
-        self._seconds.append(self.seconds + time.perf_counter() - started)
         if self.steps_done % CHECK_EVERY == 0 or self.done:
-            self._check_finite()
+            self._check_finite()  # which waits for a GPU, so that its work counts as time
+        self._seconds.append(self.seconds + time.perf_counter() - started)
         if self.steps_done == self.ends[self._scale] < self.ends[-1]:
             self._scale += 1
             self._optimise(F.interpolate(self.variable.detach(), self._prepare(), mode="bicubic"))
@@ -206,7 +206,7 @@ class Transfer:
         theirs = Config.from_dict(state["config"])
         if self.config.schedule == "constant" and self.config.scales == 1:
             theirs = replace(theirs, steps=self.config.steps)
-        if theirs != self.config or any(state[k] != value for k, value in self.identity.items()):
+        if theirs != self.config or any(state.get(k) != v for k, v in self.identity.items()):
             raise InputError("the state is of other images, weights or settings; start a new run")
         self._scale = sum(end <= len(state["seconds"]) for end in self.ends[:-1])
         if state["variable"].shape[2:] != self.variable.shape[2:]:
@@ -307,6 +307,6 @@ def _earlier(folder: Path, content: Source, style: Styles, config: Config) -> Re
     earlier = Result.load(folder)
     kept = earlier.state or earlier.info
     wanted = identify(content, style, config)
-    if earlier.config != config or any(kept[key] != value for key, value in wanted.items()):
+    if earlier.config != config or any(kept.get(key) != value for key, value in wanted.items()):
         raise InputError(f"'{folder}' holds another run; name another folder, or delete it")
     return earlier

@@ -46,12 +46,12 @@ def wct(content: Tensor, style: Tensor) -> Tensor:
     mean_s, roots_s, vectors_s, _ = _spectrum(style)
     white = vectors_c @ ((vectors_c.mT @ centred) / roots_c[:, None])
     coloured = (vectors_s * roots_s) @ (vectors_s.mT @ white) + mean_s
-    return coloured.view(content.shape).to(content.dtype)
+    return coloured.view(content.shape).to(content)
 
 
 def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mean (C, 1), roots of the covariance's eigenvalues (R,), their vectors (C, R), f - mean."""
-    f = features[0].flatten(1).double()  # (C, H*W)
+    f = features[0].flatten(1).cpu().double()  # (C, H*W); not every GPU has float64
     mean = f.mean(1, keepdim=True)
     values, vectors = torch.linalg.eigh((f - mean) @ (f - mean).mT / f.shape[1])
     kept = values > CUT * values[-1]

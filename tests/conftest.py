@@ -1,4 +1,8 @@
+import os
 from dataclasses import replace
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch; kernels and commands inherit it
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
@@ -23,6 +27,6 @@ def small() -> Config:
 
 
 @pytest.fixture(autouse=True)
-def two_threads():
+def same_threads():
     """The same threads in each test, whatever ran before."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))

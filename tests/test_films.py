@@ -157,6 +157,11 @@ def test_bad_input_is_named(tmp_path, clip, config):
     frames, flows = clip
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.gif").write_text("no picture")
+    write_film(frames[:3], tmp_path / "long")
+    whole = write_film(frames[:3], tmp_path / "cut.gif")
+    whole.write_bytes(whole.read_bytes()[: -whole.stat().st_size // 4])
+    pages = [Image.new("L", (1000, 1000), shade) for shade in range(200)]
+    pages[0].save(tmp_path / "huge.gif", save_all=True, append_images=pages[1:])
     faults = {
         "scales=1": lambda: film(frames, STYLE, replace(config, scales=2)),
         "6 frames have 5 flows, not 1": lambda: film(frames, STYLE, config, flows=flows[:1]),
@@ -169,6 +174,9 @@ def test_bad_input_is_named(tmp_path, clip, config):
         "does not exist": lambda: read_frames(tmp_path / "none.gif"),
         "not an image": lambda: read_frames(tmp_path / "text.gif"),
         "unknown film format '.mp4'": lambda: write_film(frames, tmp_path / "film.mp4"),
+        "holds a longer film": lambda: write_film(frames[:2], tmp_path / "long"),
+        "damaged or cut short": lambda: read_frames(tmp_path / "cut.gif"),
+        "pixels in 200 frames": lambda: read_frames(tmp_path / "huge.gif"),
         "one frame or more": lambda: write_film([], tmp_path / "film.gif"),
     }
     for words, act in faults.items():
@@ -176,4 +184,5 @@ def test_bad_input_is_named(tmp_path, clip, config):
             act()
         assert words in str(error.value)
         assert "\n" not in str(error.value)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "text.gif"]
+    names = ["cut.gif", "empty", "huge.gif", "long", "text.gif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -166,6 +166,8 @@ BAD = {
     "nothing": (b"", {}, "not an image"),
     "cut short": (GOOD[: len(GOOD) // 2], {}, "damaged or cut short"),
     "bomb": (bomb(), {}, "more than 100,000,000 pixels"),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", {}, "not an image"),
+    "another fit": (GOOD, {"size": (20, 20), "fit": "cut"}, "unknown fit 'cut'"),
     "missing": ("nowhere.png", {}, "'nowhere.png' does not exist; check the path"),
     "folder": (".", {}, "is a folder; name an image in it"),
     "number": (7, {}, "cannot load an image from int"),

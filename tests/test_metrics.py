@@ -51,6 +51,13 @@ def test_colour_distance_of_two_greys_by_hand():
     assert colour_distance(black, white) == pytest.approx(100 / 3, abs=0.05)
 
 
+def test_a_picture_that_changed_in_place_is_read_again(image, other):
+    changed = image.clone()
+    before = style_distance(changed, other)
+    changed.clamp_(0, 0.5)
+    assert style_distance(changed, other) != before
+
+
 def test_no_weight_enters(image, other):
     """The yardstick sees pictures only: measuring twice gives the same, whatever came between."""
     first = measure(other, image, other)

@@ -224,6 +224,13 @@ def test_unknown_layers_and_images_too_small_are_named():
         VGG19(["relu1_1"])(torch.zeros(1, 3, 8, 8))
 
 
+def test_unknown_choices_are_named():
+    with pytest.raises(InputError, match="unknown pooling 'Max'"):
+        VGG19(["conv1_1"], pooling="Max")
+    with pytest.raises(InputError, match="unknown normalise 'layers'"):
+        VGG19(["conv1_1"], normalise="layers")
+
+
 def test_indices_are_torchvisions():
     features = torchvisions_features()
     found = [i for i, module in enumerate(features) if isinstance(module, nn.Conv2d)]

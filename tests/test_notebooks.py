@@ -78,7 +78,7 @@ def test_its_exercises_are_open_and_each_is_checked(path):
 
 
 @pytest.mark.parametrize(
-    ("chapter", "solution"), zip(CHAPTERS, SOLUTIONS, strict=True), ids=lambda p: p.stem
+    ("chapter", "solution"), list(zip(CHAPTERS, SOLUTIONS, strict=True)), ids=lambda p: p.stem
 )
 def test_its_solutions_pass_the_very_same_checks(chapter, solution):
     asked, answered = checks(code_cells(chapter)), checks(code_cells(solution))

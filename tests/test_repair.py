@@ -132,6 +132,11 @@ def test_bad_masks_are_named(painting, hole, tmp_path, config):
         repair(painting, save(torch.ones(1, 1, *SIZE), "all.png"), config)
     with pytest.raises(InputError, match="does not exist"):
         repair(painting, tmp_path / "missing.png", config)
+    black = replace(config, mask=str(tmp_path / "none.png"))
+    with pytest.raises(InputError, match="the mask is black"):
+        Transfer(painting, painting, black)
+    with pytest.raises(InputError, match="leave colours and style_scale alone"):
+        repair(painting, tmp_path / "none.png", replace(config, colours="luminance"))
     stripes = torch.zeros(1, 1, *SIZE)
     stripes[:, :, ::8] = 1
     with pytest.raises(InputError, match="leaves nothing undamaged at layer relu3_1"):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from stylelab import InputError, Result, sample, stylize
+from stylelab import InputError, Result, Transfer, sample, stylize
 
 
 @pytest.fixture
@@ -35,6 +35,18 @@ def test_the_record_says_all_that_is_needed_to_do_it_again(result, tmp_path):
     )
     assert record["seconds"] > 0
     assert record["peak_memory_mb"] > 100
+
+
+def test_saved_over_a_complete_run_it_is_what_it_is(result, tmp_path, small):
+    result.save(tmp_path)
+    half = Transfer(sample("chenonceau"), sample("night_cafe"), small)
+    half.step()
+    half.result().save(tmp_path)
+    assert Result.load(tmp_path).interrupted
+
+
+def test_it_is_one_line_in_words(result):
+    assert repr(result).startswith("48x64, after 6 steps in ")
 
 
 def test_a_folder_that_is_damaged_says_so(result, tmp_path):

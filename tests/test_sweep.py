@@ -14,7 +14,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+import torch
 
+import stylelab.sweeps
 from stylelab import (
     PRESETS,
     InputError,
@@ -112,17 +114,52 @@ def test_partial_runs_are_redone(tmp_path):
 
 
 def test_a_run_that_fails_is_a_row_with_its_error_until_it_is_retried(tmp_path, monkeypatch):
-    config = replace(BASE, init=str(tmp_path / "start.png"))
+    config, made = replace(BASE, seed=1), stylelab.sweeps.stylize
+
+    def fail(content, style, settings, *rest, **more):
+        if settings == config:
+            raise InputError("no luck")
+        return made(content, style, settings, *rest, **more)
+
+    monkeypatch.setattr("stylelab.sweeps.stylize", fail)
     out = tmp_path / "sweep"
     table = quick(out, [BASE, config]).table
     assert sorted(table["status"]) == ["complete", "failed"]
     (error,) = table["error"].dropna()
-    assert "start.png' does not exist" in error
+    assert error == "InputError: no luck"
     before = stamps(out)
     quick(out, [BASE, config])
     assert stamps(out) == before
-    Path(tmp_path / "start.png").write_bytes(sample("chenonceau").read_bytes())
+    monkeypatch.undo()
     assert (quick(out, [BASE, config], retry_failed=True).table["status"] == "complete").all()
+
+
+def test_a_picture_to_start_from_is_part_of_the_run(tmp_path):
+    start = tmp_path / "start.png"
+    config = replace(BASE, init=str(start))
+    start.write_bytes(sample("chenonceau").read_bytes())
+    before = grid(*PAIR, [config], BASE)[0].key
+    quick(tmp_path / "sweep", [config])
+    start.write_bytes(sample("night_cafe").read_bytes())
+    assert grid(*PAIR, [config], BASE)[0].key != before
+    assert len(quick(tmp_path / "sweep", [config]).table) == 2
+
+
+def test_sizes_of_one_number_are_sorted_by_pixels(tmp_path):
+    table = quick(tmp_path, {"size": [(32, 48), 64, 40]}).table
+    assert table["size"].tolist() == [40, "32x48", 64] or table["size"].tolist() == [
+        "32x48", 40, 64,
+    ]  # fmt: skip
+    assert quick(tmp_path / "other", {"size": [64, 40]}).table["size"].tolist() == [40, 64]
+
+
+def test_threads_are_given_back_and_workers_are_counted_from_one(tmp_path):
+    before = torch.get_num_threads()
+    quick(tmp_path, threads=1)
+    assert torch.get_num_threads() == before
+    for wrong in ({"workers": 0}, {"threads": 0}):
+        with pytest.raises(InputError, match="should be 1 or above"):
+            quick(tmp_path, **wrong)
 
 
 def test_a_corrupt_run_is_a_failed_row_and_can_be_retried(tmp_path):
@@ -295,6 +332,7 @@ BAD_GRIDS = {
     "unknown base": (GOOD + "[base]\nstep = 3\n", r"line 6: unknown setting 'step'"),
     "empty axis": (GOOD + "tv_weight = []\n", r"line 5: axis tv_weight has no values"),
     "axis in words": (GOOD + 'pooling = "max"\n', r"line 5: axis pooling has no values"),
+    "no list": (GOOD + "steps = 5\n", r"line 5: axis steps has no values"),
     "bad value": (GOOD + "steps = [5, 0]\n", r"line 5: steps=0: should be greater"),
     "short pair": (GOOD + '"seed steps" = [[1]]\n', r"line 5: axis seed steps: each value"),
     "unknown method": (GOOD + 'method = ["gaty"]\n', r"line 5: .*unknown method 'gaty'"),
@@ -369,6 +407,36 @@ def test_the_command_sweeps_and_a_dry_run_only_tells(tmp_path, monkeypatch, caps
     assert len(pd.read_csv("runs/g/table.csv")) == 2
     spec = json.loads(next(Path("runs/g").glob("*/run.json")).read_text())
     assert spec["content"] == "chenonceau"
+
+
+def test_the_command_judges_its_own_runs_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = 'content = "chenonceau"\nstyle = "night_cafe"\n[base]\nsize = [32, 48]\nsteps = 2\n'
+    Path("one.toml").write_text(text + "[axes]\nseed = [1]\n")
+    Path("night_cafe").mkdir()  # no picture, so the sample is meant
+    pending = Path("all/0123456789abcdef")
+    pending.mkdir(parents=True)
+    record = {"content": "chenonceau", "style": "night_cafe", "config": BASE.to_dict()}
+    (pending / "run.json").write_text(json.dumps(record))
+    main(["sweep", "one.toml", "-o", "all"])
+    assert "'pending': 1" in capsys.readouterr().out
+
+    def fail(*given, **named):
+        raise InputError("no luck")
+
+    monkeypatch.setattr("stylelab.sweeps.stylize", fail)
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", "one.toml", "-o", "none"])
+    assert stopped.value.code == 2
+    assert "all of them failed" in capsys.readouterr().err
+
+
+def test_the_estimate_knows_that_coarse_scales_are_small(monkeypatch):
+    base = replace(BASE, size=(64, 96), steps=30)
+    ticks = iter(range(1000))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(ticks)))
+    (whole, _), (scaled, _) = (estimate(grid(*PAIR, {"scales": [n]}, base)) for n in (1, 2))
+    assert scaled / whole == pytest.approx((20 / 4 + 10) / 30)
 
 
 def test_the_estimate_counts_steps_and_pixels():

@@ -104,6 +104,8 @@ def objective(
     hole = torch.ones_like(content[:, :1])
     if config.mask:
         hole = load_image(config.mask, size, config.fit).mean(1, keepdim=True).to(content)
+    if not hole.any():
+        raise InputError("the mask is black; paint white what is to be repaired")
     names = layers(config)
     seen = masks_at_layers(hole, names)  # from 0 to 1, how much of what is seen is damaged
     touched = {name: (m > 0).float() for name, m in seen.items()}
