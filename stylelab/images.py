@@ -1,6 +1,7 @@
 """Images in and out: load, save, standardise, restore; and the sample images with their credits."""
 
 import contextlib
+import csv
 import hashlib
 import io
 import json
@@ -12,10 +13,9 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
@@ -23,6 +23,9 @@ from torch import Tensor
 
 from stylelab.config import SMALLEST, check_size
 from stylelab.errors import InputError, unknown
+
+if TYPE_CHECKING:  # a step needs no table, and pandas takes up to 90 MB
+    import pandas as pd
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor"
 
@@ -237,11 +240,19 @@ def _data() -> Path:
     return next(folder for folder in (here / "data", here.parent / "data") if folder.is_dir())
 
 
-def samples() -> pd.DataFrame:
+def samples() -> "pd.DataFrame":
     """The sample images and their credits, one row an image, by name."""
+    import pandas as pd
+
     table = pd.read_csv(_data() / "CREDITS.csv", dtype={"year": "Int64"})
     table.insert(0, "name", table["file"].str.removesuffix(".webp"))
     return table.set_index("name")
+
+
+def sample_names() -> list[str]:
+    """The names of the sample images."""
+    with (_data() / "CREDITS.csv").open(encoding="utf-8", newline="") as file:
+        return [row["file"].removesuffix(".webp") for row in csv.DictReader(file)]
 
 
 def sample(name: str) -> Path:
@@ -250,7 +261,6 @@ def sample(name: str) -> Path:
     >>> sample("chenonceau").name
     'chenonceau.webp'
     """
-    table = samples()
-    if name not in table.index:
-        raise InputError(unknown("sample", name, table.index))
-    return _data() / str(table.loc[name, "file"])
+    if name not in (names := sample_names()):
+        raise InputError(unknown("sample", name, names))
+    return _data() / f"{name}.webp"

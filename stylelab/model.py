@@ -17,7 +17,14 @@ from torch.utils.checkpoint import checkpoint
 from stylelab.config import CONVOLUTIONS, LAYERS, check_layer
 from stylelab.convolution import convolve
 from stylelab.errors import InputError, unknown
-from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, sample, samples, standardise
+from stylelab.images import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    load_image,
+    sample,
+    sample_names,
+    standardise,
+)
 
 WIDTHS = [3] + [(64, 128, 256, 512, 512)[int(name[4]) - 1] for name in CONVOLUTIONS]
 SHAPES = {n: (o, i, 3, 3) for n, i, o in zip(CONVOLUTIONS, WIDTHS, WIDTHS[1:], strict=False)}
@@ -261,7 +268,7 @@ def _scales(
 ) -> tuple[Tensor, ...]:
     """For each convolution, what its channels are divided by; over crops of the samples."""
     pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
-    crops = [load_image(sample(name), (128, 128)) for name in samples().index]
+    crops = [load_image(sample(name), (128, 128)) for name in sample_names()]
     x = standardise(torch.cat(crops)).contiguous(memory_format=torch.channels_last)
     scales = []
     for name, (weight, bias) in load_weights(weights, seed).items():

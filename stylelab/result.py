@@ -5,15 +5,17 @@ import json
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from stylelab.config import WEIGHTS, Config, preset_name
 from stylelab.errors import InputError
 from stylelab.images import load_image, save_image, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1  # of result.json
 # What a run's folder may hold; the second row is a sweep's.
@@ -27,7 +29,7 @@ class Result:
 
     image: Tensor
     """(1, 3, H, W) in [0, 1]."""
-    history: pd.DataFrame
+    history: "pd.DataFrame"
     """A row a step: step, seconds, total, and each unweighted term by layer."""
     config: Config
     info: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +67,8 @@ class Result:
     @classmethod
     def load(cls, folder: str | Path) -> "Result":
         """Read back what `save` wrote, complete or interrupted."""
+        import pandas as pd
+
         folder = Path(folder)
         try:
             state, info = None, {}

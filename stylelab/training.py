@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,6 +27,9 @@ from stylelab.metrics import measure
 from stylelab.optimizers import learning_rate, make_optimizer, plan_scales
 from stylelab.preparation import Styles, as_list, identify, prepare, shares_of
 from stylelab.result import PARTS, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHECK_EVERY = 10  # steps between two looks for NaN: each look makes a GPU wait
 
@@ -173,8 +175,10 @@ class Transfer:
         return image
 
     @property
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """A row a step: step, seconds, total, and the unweighted terms, all before its update."""
+        import pandas as pd
+
         seconds = list(self._seconds)  # first, because another thread may be within a step
         rows = torch.stack(self._rows[: len(seconds)]).cpu().numpy() if seconds else None
         table = pd.DataFrame(rows, columns=self._names if seconds else None)
