@@ -41,7 +41,7 @@ BENCHMARKS := speed peak memory pixels batches compile precision curves objectiv
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about two hours)
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
-	@$(BIN)/python benchmarks/objective.py --style-weight 10000
+	@$(BIN)/python benchmarks/objective.py --style-weight 10000 --steps 300
 	@$(TOOK)
 
 bench-quick: .venv/installed-test  ## the same with few rounds at small sizes; prints only
