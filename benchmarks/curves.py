@@ -8,7 +8,7 @@ import matplotlib
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from objective import curve
+from objective import EVERY
 from sides import PAIRS, SMALL, Textbook, make, quick, report
 
 from stylelab import PRESETS, Config, Transfer
@@ -64,35 +64,48 @@ TRIED = {
 
 def main() -> None:
     short = quick()
-    judge, curves = Textbook(*PAIRS[0], PLAIN), {}
+    judge, sides, lengths = Textbook(*PAIRS[0], PLAIN), {}, {}
     for name, (config, change) in TRIED.items():
         if short:
             config = replace(config, steps=config.steps // 6)
         side = make("stylelab", PAIRS[0], config)
         if change is not None:
             change(side)
-        side = Averaged(side) if name == AVERAGED else side
-        curves[name] = curve(side, judge, config.steps, 5)
+        sides[name] = Averaged(side) if name == AVERAGED else side
+        lengths[name] = config.steps
+    found: dict[str, list[tuple[int, float, float]]] = {name: [] for name in sides}
+    for step in range(
+        0, max(lengths.values()) + 1, EVERY
+    ):  # in turns, as the machine's pace varies
+        for name, side in sides.items():
+            if step <= lengths[name]:
+                for _ in range(EVERY if step else 0):
+                    side.step()
+                found[name].append((step, side.seconds, judge.judge(side.variable)))
+    columns = ["step", "seconds", "objective"]
+    curves = {name: pd.DataFrame(rows, columns=columns) for name, rows in found.items()}
     rows = []
-    for name, found in curves.items():
+    for name, table in curves.items():
         rows.append({"what": name})
         for step in (40, 100, 200, 400):
-            at = found.loc[found["step"] == step, "objective"]
+            at = table.loc[table["step"] == step, "objective"]
             rows[-1][f"after {step} steps"] = f"{at.iloc[0]:.2f}" if len(at) else ""
+        rows[-1]["at its end"] = f"{table['objective'].iloc[-1]:.2f}"
     words = "Chenonceau in the style of Café Terrace at Night at 150x225, judged in float32."
     report("tried", "What was tried for fewer steps", pd.DataFrame(rows), words, not short)
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(8, 4.5), layout="constrained")
         ax = figure.subplots()
         dashes = ["-", "--", "-.", ":"]
-        for number, (name, found) in enumerate(curves.items()):
+        for number, (name, table) in enumerate(curves.items()):
             best = name.endswith("(fast)")
             ax.plot(
-                found["seconds"],
-                found["objective"],
+                table["seconds"],
+                table["objective"],
                 dashes[number % 4] if not best else "-",
                 label=name,
                 linewidth=2.5 if best else 1.3,
+                color="black" if best else None,
             )
         ax.set(yscale="log", ylim=(18, 40), xlabel="seconds", ylabel="objective, in float32")
         ax.set_yticks([19, 20, 22, 25, 30, 40], ["19", "20", "22", "25", "30", "40"])

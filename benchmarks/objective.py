@@ -72,7 +72,7 @@ def compare(pair: tuple[str, str], config: Config, steps: int, textbook: bool) -
     apart.close()
     reached = found[found["objective"] <= goal]
     slow = STEPS * statistics.median(taken)
-    quick = reached["seconds"].iloc[0] if len(reached) else float("nan")
+    quick = reached["seconds"].iloc[0] if len(reached) else None
     row = {
         "size": f"{config.size[0]}x{config.size[1]}",
         "style weight": f"{config.style_weight:g}",
@@ -81,8 +81,8 @@ def compare(pair: tuple[str, str], config: Config, steps: int, textbook: bool) -
         "its seconds": f"{slow:.0f}",
         "of fast": f"{found['objective'].iloc[-1]:.2f}",
         "steps of fast to the goal": reached["step"].iloc[0] if len(reached) else "not reached",
-        "its seconds ": f"{quick:.1f}",
-        "times fewer seconds": f"{slow / quick:.1f}",
+        "its seconds ": f"{quick:.1f}" if quick else "",
+        "times fewer seconds": f"{slow / quick:.1f}" if quick else "",
     }
     print(json.dumps(row, default=str), flush=True)
     return row
