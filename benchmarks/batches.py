@@ -4,7 +4,7 @@ import statistics
 
 import pandas as pd
 import torch
-from sides import LARGE, PAIRS, SMALL, alternate, make, quick, ratio, report
+from sides import LARGE, PAIRS, SMALL, alternate, make, ratio, report
 
 from stylelab import Config, standardise
 from stylelab.methods import load_method
@@ -13,9 +13,8 @@ BATCH = 4
 
 
 def main() -> None:
-    short = quick()
     rows = []
-    for size in (SMALL,) if short else (SMALL, LARGE):
+    for size in (SMALL, LARGE):
         config = Config(size=size)
         transfer = make("stylelab", PAIRS[0], config)
         content, style = (standardise(p).repeat(BATCH, 1, 1, 1) for p in transfer.pictures)
@@ -32,7 +31,7 @@ def main() -> None:
             ],
             "batch": lambda act=act, many=many, o=objective: act(many, o),
         }
-        taken = alternate(acts, 3 if short else 9)
+        taken = alternate(acts, 9)
         rows.append(
             {
                 "size": f"{size[0]}x{size[1]}",
@@ -44,7 +43,7 @@ def main() -> None:
             }
         )
     words = f"One evaluation and its gradient for {BATCH} pictures."
-    report("batches", "Batches", pd.DataFrame(rows), words, not short)
+    report("batches", "Batches", pd.DataFrame(rows), words)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ import statistics
 
 import pandas as pd
 import torch
-from sides import PAIRS, SMALL, alternate, make, quick, ratio, report, seconds
+from sides import PAIRS, SMALL, alternate, make, ratio, report, seconds
 
 from stylelab import Config, convolution
 
 
 def main() -> None:
-    short = quick()
     transfer = make("stylelab", PAIRS[0], Config(size=SMALL, padding="zeros", steps=10_000))
     can_pack, plain = convolution.can_pack, transfer.model.forward
     compiled = torch.compile(plain)
@@ -29,7 +28,7 @@ def main() -> None:
         "packed (as it is)": lambda: step(plain, True),
         "compiled": lambda: step(compiled, False),
     }
-    taken = alternate(acts, 4 if short else 15)
+    taken = alternate(acts, 15)
     rows = [
         {
             "path": name,
@@ -39,7 +38,7 @@ def main() -> None:
         for name in acts
     ]
     words = f"150x225, default precision. Compiling took {first:.0f} s."
-    report("compile", "torch.compile", pd.DataFrame(rows), words, not short)
+    report("compile", "torch.compile", pd.DataFrame(rows), words)
 
 
 if __name__ == "__main__":

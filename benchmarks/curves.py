@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from objective import EVERY
-from sides import PAIRS, SMALL, Textbook, make, quick, report
+from sides import PAIRS, SMALL, Textbook, make, report
 
 from stylelab import PRESETS, Config, Transfer
 from stylelab.optimizers import PyramidAdam, learning_rate
@@ -63,20 +63,15 @@ TRIED = {
 
 
 def main() -> None:
-    short = quick()
     judge, sides, lengths = Textbook(*PAIRS[0], PLAIN), {}, {}
     for name, (config, change) in TRIED.items():
-        if short:
-            config = replace(config, steps=config.steps // 6)
         side = make("stylelab", PAIRS[0], config)
         if change is not None:
             change(side)
         sides[name] = Averaged(side) if name == AVERAGED else side
         lengths[name] = config.steps
     found: dict[str, list[tuple[int, float, float]]] = {name: [] for name in sides}
-    for step in range(
-        0, max(lengths.values()) + 1, EVERY
-    ):  # in turns, as the machine's pace varies
+    for step in range(0, max(lengths.values()) + 1, EVERY):  # in turns, as the pace varies
         for name, side in sides.items():
             if step <= lengths[name]:
                 for _ in range(EVERY if step else 0):
@@ -92,7 +87,7 @@ def main() -> None:
             rows[-1][f"after {step} steps"] = f"{at.iloc[0]:.2f}" if len(at) else ""
         rows[-1]["at its end"] = f"{table['objective'].iloc[-1]:.2f}"
     words = "Chenonceau in the style of Café Terrace at Night at 150x225, judged in float32."
-    report("tried", "What was tried for fewer steps", pd.DataFrame(rows), words, not short)
+    report("tried", "What was tried for fewer steps", pd.DataFrame(rows), words)
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(8, 4.5), layout="constrained")
         ax = figure.subplots()
@@ -111,9 +106,8 @@ def main() -> None:
         ax.set_yticks([19, 20, 22, 25, 30, 40], ["19", "20", "22", "25", "30", "40"])
         ax.minorticks_off()
         ax.legend(title="150x225, weights 1 : 1000 : 10")
-    if not short:
-        place = Path(__file__).parents[1] / "docs" / "results" / "fast.webp"
-        figure.savefig(place, format="webp", dpi=110, pil_kwargs={"quality": 85})
+    place = Path(__file__).parents[1] / "docs" / "results" / "fast.webp"
+    figure.savefig(place, format="webp", dpi=110, pil_kwargs={"quality": 85})
 
 
 if __name__ == "__main__":

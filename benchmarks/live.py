@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 import psutil
-from sides import LARGE, SMALL, quick, report, seconds
+from sides import LARGE, SMALL, report, seconds
 
 from stylelab import PRESETS, LiveLab
 
@@ -48,22 +48,18 @@ def growth(frames: int) -> float:
 
 
 def main() -> None:
-    short = quick()
     rows = []
-    for size, steps in ((SMALL, 60 if short else 200), (LARGE, 20 if short else 60)):
-        found = [cost(size, steps) for _ in range(1 if short else 5)]
+    for size, steps in ((SMALL, 200), (LARGE, 60)):
+        found = [cost(size, steps) for _ in range(5)]
         what = f"{size[0]}x{size[1]}, {steps} steps: seconds of the run / of its steps"
         rows.append({"what": what, "value": f"{statistics.median(found):.3f}"})
-    frames = 300 if short else 2000
-    rows.append(
-        {"what": f"memory after {frames} frames, MB more", "value": f"{growth(frames):.1f}"}
-    )
+    rows.append({"what": "memory after 2000 frames, MB more", "value": f"{growth(2000):.1f}"})
     words = (
         "The preset `paper` in the lab, medians of the ratios of five runs, so that a slow minute "
         "of the machine hits both sides; then the same picture and curves drawn again and again. "
         "In the kernel alone: what a browser takes to show it is not in it."
     )
-    report("live", "What the live view costs", pd.DataFrame(rows), words, not short)
+    report("live", "What the live view costs", pd.DataFrame(rows), words)
 
 
 if __name__ == "__main__":

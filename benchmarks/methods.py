@@ -24,10 +24,10 @@ def main() -> None:
     short = quick()
     base = replace(PRESETS["fast"], size=LARGE, steps=STEPS)
     if short:
-        base = replace(base, size=(64, 96), steps=10)
+        base = replace(base, size=(96, 144), steps=10)
     settings = {"gatys": base} | {name: replace(base, **own) for name, own in OTHERS.items()}
     rows = []
-    for number, pair in enumerate((PAIRS[0], PAIRS[2]), 1):
+    for number, pair in enumerate((PAIRS[0],) if short else (PAIRS[0], PAIRS[2]), 1):
         results = {
             name: stylize(*(sample(picture) for picture in pair), config)
             for name, config in settings.items()
@@ -55,7 +55,13 @@ def main() -> None:
                 }
             )
     words = f"The preset `fast` with {base.steps} steps, and each method as chapter 08 sets it."
-    report("methods", "Related methods at 300x450", pd.DataFrame(rows), words, not short)
+    report(
+        "methods",
+        f"Related methods at {base.size[0]}x{base.size[1]}",
+        pd.DataFrame(rows),
+        words,
+        not short,
+    )
 
 
 if __name__ == "__main__":

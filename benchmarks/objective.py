@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from sides import LARGE, PAIRS, SMALL, Apart, Textbook, make, report
+from sides import LARGE, PAIRS, SMALL, TINY, Apart, Textbook, make, report
 
 from stylelab import PRESETS, Config
 
@@ -90,14 +90,15 @@ def compare(pair: tuple[str, str], config: Config, steps: int, textbook: bool) -
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="one pair at 150x225")
+    parser.add_argument("--quick", action="store_true", help="one pair at 64x96")
     parser.add_argument("--textbook", action="store_true", help="make all of the textbook's steps")
     parser.add_argument("--style-weight", type=float, default=1000.0)
     parser.add_argument("--steps", type=int, default=PRESETS["fast"].steps, help="of `fast`")
     options = parser.parse_args()
     weight, steps = options.style_weight, options.steps
-    cases = [(pair, SMALL) for pair in PAIRS]
-    cases = cases[:1] if options.quick else cases + [(pair, LARGE) for pair in PAIRS]
+    cases = [(pair, size) for size in (SMALL, LARGE) for pair in PAIRS]
+    if options.quick:
+        cases = [(PAIRS[0], TINY)]
     rows = []
     words = (
         f"The preset `fast` ({steps} steps) against the textbook's 500 Adam steps; every objective "

@@ -12,7 +12,7 @@ SIZES = [SMALL, LARGE, (600, 900), (1200, 1800)]
 
 def main() -> None:
     short = quick()
-    sizes = SIZES[:3] if short else SIZES
+    sizes = SIZES[:2] if short else SIZES
     sides = {
         (size, memory): make("stylelab", PAIRS[0], Config(size=size, memory=memory, steps=10_000))
         for size in sizes

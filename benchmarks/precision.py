@@ -3,17 +3,19 @@
 from dataclasses import replace
 
 import pandas as pd
-from sides import LARGE, PAIRS, SMALL, Textbook, make, quick, report
+from sides import LARGE, PAIRS, SMALL, Textbook, make, report
 
 from stylelab import PRESETS
 
 
 def main() -> None:
-    short = quick()
-    cases = [("fast", SMALL, 0)] if short else [("fast", SMALL, 0), ("fast", SMALL, 1)]
-    cases += [] if short else [("fast", LARGE, 0), ("paper", SMALL, 0)]
     rows = []
-    for preset, size, number in cases:
+    for preset, size, number in [
+        ("fast", SMALL, 0),
+        ("fast", SMALL, 1),
+        ("fast", LARGE, 0),
+        ("paper", SMALL, 0),
+    ]:
         config = replace(PRESETS[preset], size=size)
         judge, ends = Textbook(*PAIRS[number], config), {}
         for precision in ("float32", "bfloat16"):
@@ -30,7 +32,7 @@ def main() -> None:
             }
         )
     words = "Final objectives, by the textbook's own function in float32."
-    report("precision", "bfloat16 against float32", pd.DataFrame(rows), words, not short)
+    report("precision", "bfloat16 against float32", pd.DataFrame(rows), words)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
-from sides import PAIRS, quick
+from sides import PAIRS
 
 from stylelab import PRESETS, sample, stylize
 from stylelab.optimizers import plan_scales
@@ -17,8 +17,7 @@ from stylelab.plots import STYLE
 
 
 def main() -> None:
-    short = quick()
-    several = replace(PRESETS["gallery"], size=(80, 120)) if short else PRESETS["gallery"]
+    several = PRESETS["gallery"]
     sizes, ends = plan_scales(several.size, several)
     counts = [b - a for a, b in zip([0, *ends], ends, strict=False)]
     pixels = sum(h * w * n for (h, w), n in zip(sizes, counts, strict=True))
@@ -35,9 +34,8 @@ def main() -> None:
                 ax.imshow(shown[0].permute(1, 2, 0).numpy())
                 ax.set_axis_off()
             axes[0, column].set_title(title)
-    if not short:
-        place = Path(__file__).parents[1] / "docs" / "results" / "scales.webp"
-        figure.savefig(place, format="webp", dpi=150, pil_kwargs={"quality": 80})
+    place = Path(__file__).parents[1] / "docs" / "results" / "scales.webp"
+    figure.savefig(place, format="webp", dpi=150, pil_kwargs={"quality": 80})
 
 
 if __name__ == "__main__":

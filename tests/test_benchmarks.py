@@ -43,3 +43,12 @@ def test_a_report_replaces_its_own_section_only(sides, tmp_path, monkeypatch):
     assert text.index("| 3 |") < text.index("| 2 |")
     assert text.count("Measured on:") == 2
     assert str(torch.get_num_threads()) in text
+
+
+def test_the_methods_are_all_compared(sides, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["methods.py", "--quick"])
+    import methods
+
+    methods.main()
+    printed = capsys.readouterr().out
+    assert all(f"| {name} |" in printed for name in {"gatys", *methods.OTHERS})
