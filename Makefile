@@ -37,10 +37,11 @@ notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak memory pixels batches compile precision curves objective figure scales live methods
+BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure scales live methods
 QUICK := speed memory objective pixels peak
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about two hours)
+	@rm -f runs/bench/goals.json
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/objective.py --style-weight 10000 --steps 300
 	@$(TOOK)
@@ -54,7 +55,7 @@ clean:  ## remove what the other commands made
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[styles]'
 	touch $@
 
 .venv/installed-demo: pyproject.toml

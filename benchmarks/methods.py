@@ -54,7 +54,10 @@ def main() -> None:
                     "similarity": f"{metrics['ssim']:.2f}",
                 }
             )
-    words = f"The preset `fast` with {base.steps} steps, and each method as chapter 08 sets it."
+    words = (
+        f"The preset `fast` with {base.steps} steps, and each method as chapter 08 sets it "
+        "(`photo` by sky and ground)."
+    )
     report(
         "methods",
         f"Related methods at {base.size[0]}x{base.size[1]}",

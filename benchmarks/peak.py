@@ -9,10 +9,10 @@ import statistics
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from sides import LARGE, PAIRS, alternate, make, quick, ratio, report
 
 from stylelab import Config, Transfer
+from stylelab.convolution import convolve as convolve_as_the_step_does
 
 
 def bare(transfer: Transfer) -> dict[str, tuple]:
@@ -21,29 +21,20 @@ def bare(transfer: Transfer) -> dict[str, tuple]:
     for name, convolution in transfer.model.convolutions.items():
         if name.endswith("_1") and name != "conv1_1":
             height, width = math.ceil(height / 2), math.ceil(width / 2)
-        weight = convolution.weight
-        outputs, inputs = weight.shape[:2]
+        outputs, inputs = convolution.weight.shape[:2]
 
         def picture(channels: int, h: int = height, w: int = width) -> torch.Tensor:
             x = torch.randn(1, channels, h, w, dtype=transfer.dtype)
-            return x.to(memory_format=torch.channels_last)
+            return x.to(memory_format=torch.channels_last).requires_grad_()
 
         flops = 2 * 2 * 9 * inputs * outputs * height * width  # forward and back
-        made[name] = picture(inputs), weight, picture(outputs), flops
+        made[name] = picture(inputs), convolution, picture(outputs).detach(), flops
     return made
 
 
-def run(x: torch.Tensor, weight: torch.Tensor, grad: torch.Tensor) -> None:
-    F.conv2d(x, weight, padding=1)
-    torch.ops.aten.convolution_backward(
-        grad, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, False, False]
-    )
-
-
-@torch.no_grad()
 def convolve(layers: dict[str, tuple]) -> None:
-    for x, weight, grad, _ in layers.values():
-        run(x, weight, grad)
+    for x, convolution, grad, _ in layers.values():
+        torch.autograd.grad(convolve_as_the_step_does(x, convolution, relu=False), x, grad)
 
 
 def main() -> None:
@@ -73,8 +64,10 @@ def main() -> None:
         )
     words = (
         "Convolutions are nearly all of the arithmetic, so their speed with nothing around them "
-        "is the ceiling. The best is the one layer that is fastest alone; the others have too few "
-        "channels or pixels to reach its speed."
+        "is the ceiling: bare, they are those of the step, with the same packed weights. The best "
+        "is the one layer that is fastest alone; the others have too few channels or pixels to "
+        "reach its speed. In float32 the widest go through Winograd's transforms, and their "
+        "operations are counted as those of plain convolutions."
     )
     report("peak", "Share of the convolution peak at 300x450", pd.DataFrame(rows), words, not short)
 

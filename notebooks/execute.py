@@ -1,6 +1,8 @@
 """Execute notebooks from a clean kernel and write them back without what varies."""
 
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import nbformat
@@ -13,7 +15,10 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": HERE}}).execute()
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:  # runs that are kept may be of other code
+        NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": folder}}).execute()
+    tqdm.write(f"{path.name}: {time.perf_counter() - started:.0f} s")
     notebook.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},

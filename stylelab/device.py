@@ -3,6 +3,7 @@
 import ctypes
 import platform
 import sys
+from math import inf
 from pathlib import Path
 
 import psutil
@@ -46,17 +47,31 @@ def _cpu_has_bfloat16() -> bool:
 def free_memory_mb(device: torch.device) -> float:
     """What a run may take: on a GPU what is free there, else what is left with this process's own.
 
-    A container's limit counts, where the process is in one.
+    What a container leaves counts, where the process is in one.
     """
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + kept) / 1e6
-    free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
-    limits = ("memory.max", "memory/memory.limit_in_bytes")  # of cgroups, version 2 and 1
-    for path in (Path("/sys/fs/cgroup", name) for name in limits):
-        text = path.read_text().strip() if path.exists() else "max"
-        free = min(free, int(text) if text.isdigit() else free)
-    return free / 1e6
+    left = min(psutil.virtual_memory().available, _left_in_container())
+    return (left + psutil.Process().memory_info().rss) / 1e6
+
+
+def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Bytes that the container's limit leaves, with what is only cached; infinite without one."""
+    version_2 = root, "memory.max", "memory.current", "inactive_file"
+    version_1 = (
+        root / "memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    )
+    for folder, limit, used, cached in (version_2, version_1):
+        text = (folder / limit).read_text().strip() if (folder / limit).exists() else "max"
+        if text.isdigit():
+            lines = (folder / "memory.stat").read_text().splitlines()
+            stat = dict(line.split() for line in lines)
+            return int(text) - int((folder / used).read_text()) + int(stat[cached])
+    return inf
 
 
 def keep_freed_memory(block: int) -> None:

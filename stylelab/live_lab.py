@@ -59,7 +59,7 @@ class LiveLab:
         self._transfer: Transfer | None = None
         self._used: list[dict[str, Any]] = []  # the weights of each step
         self._name = ""
-        self._picture_pace, self._curve_pace = Pace(0.3), Pace(1.0)
+        self._picture_pace, self._curve_pace = Pace(), Pace()
         self.panel = Panel(content, style, config)
         self._weights = self.panel.loss_weights  # replaced as a whole, never changed
         self._clear()
@@ -149,6 +149,8 @@ class LiveLab:
     # On the main thread.
 
     def _go(self, steps: float) -> None:
+        self.error = None
+        self.panel.show_words("")
         with self._lock:
             if self._steps == steps == inf:
                 return
@@ -229,7 +231,12 @@ class LiveLab:
     def _advance(self) -> None:
         assert self._transfer is not None
         weights = self._weights
-        config = replace(self._transfer.config, **weights)
+        try:
+            config = replace(self._transfer.config, **weights)
+        except InputError as fault:  # as all weights at 0; others may follow
+            self.pause()
+            self._fail(fault)
+            return
         self._transfer.weights = load_method(config.method).weights(config)
         self._used.append(weights)
         self._transfer.step()

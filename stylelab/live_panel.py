@@ -4,7 +4,8 @@ import html
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePath
 from typing import Any
 
 import ipywidgets as widgets
@@ -259,6 +260,9 @@ class Panel:
         except InputError as fault:
             self.on_fault(fault)
             return
+        given, number = PurePath(name), count(2)
+        while self.sources.get(name, picture) != picture:  # phones name every picture alike
+            name = f"{given.stem} ({next(number)}){given.suffix}"
         self.sources[name] = picture
         self._quiet = True  # new options make a choice fall back to the first for a moment
         for choice in (own,) if own is self.content else (own, self.second):

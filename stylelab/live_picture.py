@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable
+from itertools import count
 
 import ipywidgets as widgets
 import matplotlib
@@ -21,7 +22,8 @@ from stylelab.plots import DASHES, STYLE, terms
 
 WIDTH, HEIGHT = 480, 400  # of the box that a live picture fits into, in pixels of the page
 CURVE_HEIGHT = 270  # of the curves; they are as wide as the box
-SHARE = 0.03  # of the time that a live view may take, at most
+EVERY = 0.3  # seconds, at least, from one live picture to the next
+SHARE = 0.04  # of the time that each of the live views may take, at most
 TERMS = ("total", "content", "style", "tv")
 
 
@@ -71,23 +73,35 @@ def weight_changes(history: pd.DataFrame) -> list[int]:
 class LossCurve:
     """The curves of a history, drawn again and again into one figure.
 
-    No pyplot, which belongs to the main thread, and nothing made anew at a drawing.
+    No pyplot, which belongs to the main thread. Most of a drawing's time goes into axes and words;
+    so they are kept, and drawn anew only where the curves reach the end of the axes.
     """
 
     def __init__(self) -> None:
+        self.limits: tuple[float, ...] = ()
         with matplotlib.style.context(STYLE):
             figure = Figure(figsize=(WIDTH / 100, CURVE_HEIGHT / 100), dpi=100)
             self.canvas = FigureCanvasAgg(figure)
-            self.axes = figure.add_axes((0.13, 0.28, 0.84, 0.68))
+            self.axes = figure.add_axes((0.15, 0.28, 0.82, 0.68))
             self.lines = {
                 name: self.axes.plot(
-                    [], [], DASHES[name], label="total (weighted)" if name == "total" else name
+                    [],
+                    [],
+                    DASHES[name],
+                    label="total (weighted)" if name == "total" else name,
+                    animated=True,  # not drawn with the axes
                 )[0]
                 for name in TERMS
             }
             along_x = self.axes.get_xaxis_transform()
             (self.marks,) = self.axes.plot(
-                [], [], color="0.4", linewidth=1, transform=along_x, label="weights changed"
+                [],
+                [],
+                color="0.4",
+                linewidth=1,
+                transform=along_x,
+                label="weights changed",
+                animated=True,
             )
             self.axes.set(xlabel="step", ylabel="loss", yscale="log")
             # Plain numbers: powers of ten go through mathtext, which threads may not share.
@@ -109,28 +123,43 @@ class LossCurve:
         """The curves of a history (a row a step) as a PNG file."""
         table = terms(history) if len(history) else pd.DataFrame()
         table = table.reindex(columns=list(TERMS))  # a method may have fewer groups, or more
+        # A loss of exactly zero, as content's at the start, has no place on a log scale.
+        table = table.astype(float).where(table > 0)
         for name, line in self.lines.items():
-            values = table[name].to_numpy(dtype=float)
-            # A loss of exactly zero, as content's at the start, has no place on a log scale.
-            line.set_data(table.index.to_numpy(), np.where(values > 0, values, np.nan))
+            line.set_data(table.index.to_numpy(), table[name].to_numpy())
         steps = weight_changes(history) if len(history) else []
         self.marks.set_data(
             np.repeat(np.array(steps, dtype=float), 3), [0.0, 1.0, np.nan] * len(steps)
         )
-        self.axes.relim()
-        self.axes.autoscale_view()
-        self.canvas.draw()  # type: ignore[no-untyped-call]
+        if (limits := self._limits(table)) != self.limits:
+            self.limits = limits
+            self.axes.set(xlim=limits[:2], ylim=limits[2:])
+            self.canvas.draw()  # type: ignore[no-untyped-call]
+            self.empty = self.canvas.copy_from_bbox(self.axes.figure.bbox)  # type: ignore
+        self.canvas.restore_region(self.empty)  # type: ignore[no-untyped-call]
+        for line in (*self.lines.values(), self.marks):
+            self.axes.draw_artist(line)
         buffer = io.BytesIO()
         pixels = np.asarray(self.canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
         Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 
+    def _limits(self, table: pd.DataFrame) -> tuple[float, ...]:
+        """Ends of the axes: they hold all values, and change seldom while the curves grow."""
+        low, high = table.min().min(), table.max().max()
+        if not len(table) or np.isnan(low):
+            return (0, 10, 0.1, 100)
+        last = table.index[-1]
+        right = next(d * 10**n for n in count(1) for d in (1, 2, 3, 5, 7) if d * 10**n >= last)
+        # Whole thirds of a decade, which are about 2, 5 and 10 of each.
+        thirds = np.floor(3 * np.log10(low) - 0.2), np.ceil(3 * np.log10(high) + 0.2)
+        return (0, right, *(float(10 ** (third / 3)) for third in thirds))
+
 
 class Pace:
-    """When a live view is due again: not before ``every`` seconds, and never above `SHARE`."""
+    """When a live view is due again: not before `EVERY` seconds, and never above `SHARE`."""
 
-    def __init__(self, every: float) -> None:
-        self.every, self.due = every, 0.0
+    due = 0.0
 
     def draw(self, view: Callable[[], None]) -> None:
         """Call ``view`` if it is due."""
@@ -138,4 +167,4 @@ class Pace:
         if started >= self.due:
             view()
             ended = time.perf_counter()
-            self.due = ended + max(self.every, (ended - started) / SHARE)
+            self.due = ended + max(EVERY, (ended - started) / SHARE)

@@ -49,10 +49,11 @@ def check_memory(
     config: Config, size: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> None:
     """Raise InputError where a run will not fit, with what it needs and what would."""
-    free, needed = free_memory_mb(device), estimate_memory_mb(config, size, dtype)
+    host = BASE_MB if device.type == "cuda" else 0  # Python and the libraries are not on the GPU
+    free, needed = free_memory_mb(device), estimate_memory_mb(config, size, dtype) - host
     if needed <= free:
         return
-    low = estimate_memory_mb(replace(config, memory="low"), size, dtype)
+    low = estimate_memory_mb(replace(config, memory="low"), size, dtype) - host
     way = f"set memory='low' (about {low / 1e3:.1f} GB)" if low <= free else "choose a smaller size"
     raise InputError(
         f"{size[0]}x{size[1]} pixels need about {needed / 1e3:.1f} GB of memory and "

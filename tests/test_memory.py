@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import psutil
@@ -5,7 +6,8 @@ import pytest
 import torch
 
 from stylelab import Config, InputError, Transfer, sample
-from stylelab.memory import check_memory, estimate_memory_mb
+from stylelab.device import _left_in_container
+from stylelab.memory import BASE_MB, check_memory, estimate_memory_mb
 
 CPU = torch.device("cpu")
 
@@ -55,3 +57,30 @@ def test_a_run_that_will_not_fit_is_refused_with_what_would(small, monkeypatch):
         check_memory(config, config.size, torch.float32, CPU)
     free(2 * needs[1])
     check_memory(config, config.size, torch.float32, CPU)
+
+
+def test_what_python_takes_is_not_taken_of_a_gpu(small, monkeypatch):
+    needed = estimate_memory_mb(small, small.size, torch.float32)
+    monkeypatch.setattr("stylelab.memory.free_memory_mb", lambda device: needed - BASE_MB / 2)
+    check_memory(small, small.size, torch.float32, torch.device("cuda"))
+    with pytest.raises(InputError, match="choose a smaller size"):
+        check_memory(small, small.size, torch.float32, CPU)
+
+
+@pytest.mark.parametrize(
+    ("folder", "names", "cached"),
+    [
+        ("", ("memory.max", "memory.current"), "inactive_file"),
+        ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes"), "total_inactive_file"),
+    ],
+)
+def test_a_container_has_what_its_processes_leave(folder, names, cached, tmp_path):
+    assert _left_in_container(tmp_path) == math.inf
+    here = tmp_path / folder
+    here.mkdir(exist_ok=True)
+    for name, text in zip(names, ("3000", "2000"), strict=True):
+        (here / name).write_text(f"{text}\n")
+    (here / "memory.stat").write_text(f"anon 1500\n{cached} 500\n")
+    assert _left_in_container(tmp_path) == 3000 - 2000 + 500
+    (here / names[0]).write_text("max\n")
+    assert _left_in_container(tmp_path) == math.inf

@@ -46,6 +46,11 @@ def test_it_is_committed_executed_and_clean(path):
             assert "image/png" not in data, "show() gives a picture its words"
             for tag in re.findall(r"<img[^>]*>", "".join(data.get("text/html", ""))):
                 assert re.search(r'alt="[^"]{10,}"', tag)
+            words = output.get("text", "") + data.get("text/plain", "")
+            assert not re.search(r"[A-Z]:\\|/(home|root|tmp|Users|usr|work)\b", words), "a path"
+        pictures = re.findall(r"^(?:show|play)\(", cell.source, re.MULTILINE)
+        html = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
+        assert html.count("<img ") >= len(pictures), "a figure is missing"
     assert path.stat().st_size < 1_500_000
 
 

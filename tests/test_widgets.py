@@ -28,7 +28,7 @@ from stylelab import (
     sweep,
 )
 from stylelab.live_panel import SIZES
-from stylelab.live_picture import SHARE, Pace, encode, shown_size, weight_changes
+from stylelab.live_picture import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
 from stylelab.methods import load_method
 
 PICTURES = "chenonceau", "night_cafe"
@@ -233,6 +233,23 @@ def test_settings_that_do_not_go_together_are_refused_in_words(lab):
     assert lab.state == "ended"
 
 
+def test_a_run_whose_weights_all_become_zero_is_paused_and_not_lost(lab):
+    lab.step()
+    assert lab.join(WAIT)
+    before = {slider: slider.value for slider in lab.panel.weights.values()}
+    for slider in before:
+        slider.value = 10**slider.min
+    lab.run()
+    assert lab.join(WAIT)
+    assert "all loss weights are 0" in lab.panel.message.value
+    assert (lab.state, len(lab.history)) == ("paused", 1)
+    for slider, value in before.items():
+        slider.value = value
+    lab.run()
+    assert lab.join(WAIT)
+    assert (lab.error, lab.panel.message.value, len(lab.history)) == (None, "", 6)
+
+
 def test_a_run_that_diverges_says_so(lab, monkeypatch):
     step = Transfer.step
 
@@ -384,6 +401,16 @@ def test_own_pictures_can_be_uploaded(lab):
     assert (lab.error, len(lab.history)) == (None, 1)
 
 
+def test_two_uploads_of_one_name_are_two_pictures(lab):
+    for role, colour in (("content", "red"), ("style", "blue")):
+        buffer = io.BytesIO()
+        Image.new("RGB", (40, 30), colour).save(buffer, "PNG")
+        upload(lab, role, buffer.getvalue(), "image.png")
+    assert (lab.panel.content.value, lab.panel.style.value) == ("image.png", "image (2).png")
+    content, (style,) = lab.panel.pictures[0], lab.panel.pictures[1]
+    assert content != style
+
+
 def test_an_upload_that_is_no_picture_is_refused_in_words(lab):
     upload(lab, "style", b"no picture")
     assert "not an image" in lab.panel.message.value
@@ -407,10 +434,26 @@ def test_pictures_have_the_empty_description_that_their_words_need(lab):
         assert state["description"] == ""
 
 
+def test_curves_drawn_into_kept_axes_are_those_of_a_new_figure(lab, monkeypatch):
+    lab.run()
+    assert lab.join(WAIT)
+    curve, history = LossCurve(), lab.history
+    drawn = []
+    monkeypatch.setattr(curve.canvas, "draw", lambda draw=curve.canvas.draw: drawn.append(draw()))
+    for rows in (0, 1, 4, 6):
+        assert curve.draw(history[:rows]) == LossCurve().draw(history[:rows])
+    many = len(drawn)
+    low, high = curve.axes.get_ylim()
+    values = np.concatenate([line.get_ydata() for line in curve.lines.values()])
+    assert low < np.nanmin(values) <= np.nanmax(values) < high
+    assert curve.draw(history[:5]) != curve.draw(history)
+    assert len(drawn) == many, "the axes were drawn anew though the curves fit into them"
+
+
 def test_a_view_takes_its_share_of_the_time_at_most(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(live_picture.time, "perf_counter", lambda: now[0])
-    pace, drawn = Pace(0.3), []
+    pace, drawn = Pace(), []
 
     def view():
         now[0] += 0.05
