@@ -5,9 +5,9 @@ import statistics
 import pandas as pd
 import torch
 from sides import LARGE, PAIRS, SMALL, alternate, make, ratio, report
+from stylelab.registry import load_method
 
 from stylelab import Config, standardise
-from stylelab.methods import load_method
 
 BATCH = 4
 

@@ -12,8 +12,8 @@ from objective import EVERY
 from sides import PAIRS, SMALL, Textbook, make, report
 
 from stylelab import PRESETS, Config, Transfer
-from stylelab.optimizers import PyramidAdam, learning_rate
 from stylelab.plots import STYLE
+from stylelab.training.optimizers import PyramidAdam, learning_rate
 
 PLAIN = Config(size=SMALL)
 FAST = replace(PRESETS["fast"], size=SMALL)

@@ -28,7 +28,7 @@ else:
         from sides import Textbook
         step, expected = Textbook(*pair, Config(size=size)).step, 0
     else:
-        from stylelab.memory import estimate_memory_mb
+        from stylelab.vgg.memory import estimate_memory_mb
         precision = "float32" if side.endswith("float32") else "auto"
         config = Config(size=size, memory=memory, precision=precision, steps=100)
         transfer = Transfer(*pair, config)

@@ -12,7 +12,7 @@ import torch
 from sides import LARGE, PAIRS, alternate, make, quick, ratio, report
 
 from stylelab import Config, Transfer
-from stylelab.convolution import convolve as convolve_as_the_step_does
+from stylelab.vgg.convolution import convolve as convolve_as_the_step_does
 
 
 def bare(transfer: Transfer) -> dict[str, tuple]:

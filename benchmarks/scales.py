@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from sides import PAIRS
 
 from stylelab import PRESETS, sample, stylize
-from stylelab.optimizers import plan_scales
 from stylelab.plots import STYLE
+from stylelab.training.optimizers import plan_scales
 
 
 def main() -> None:

@@ -5,4 +5,6 @@ The names are listed in ``__init__.pyi``; each file is imported when a name of i
 
 import lazy_loader
 
+import stylelab.moved  # noqa: F401  (old module names)
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -42,9 +42,10 @@ def transfer(
         config: The settings; their defaults are the preset's.
         preset: Where the settings start from; options change them.
     """
-    from stylelab.grids import find, find_styles
-    from stylelab.images import SUFFIXES, check_writable, save_image
-    from stylelab.training import stylize
+    from stylelab.files import check_writable
+    from stylelab.images import SUFFIXES, save_image
+    from stylelab.sample_pictures import find, find_styles
+    from stylelab.training.transfer import stylize
 
     picture_only = out.suffix.lower() in SUFFIXES
     if out.suffix and not picture_only and not out.is_dir():
@@ -95,8 +96,8 @@ def reproduce(out: Path = Path("runs/reproduce")) -> None:
     Args:
         out: The folder for the runs, the figures and report.html.
     """
-    from stylelab.reproduce import detail_ratio
-    from stylelab.reproduce import reproduce as run
+    from stylelab.applications.reproduce import detail_ratio
+    from stylelab.applications.reproduce import reproduce as run
 
     started = time.perf_counter()
     small, large = run(out)
@@ -125,9 +126,9 @@ def sweep(
         retry_failed: Try again what failed before.
         dry_run: Show the runs, and what time and disk they take, without making them.
     """
-    from stylelab.grids import estimate, read_grid, summary
-    from stylelab.images import write_atomically
-    from stylelab.sweeps import run_all
+    from stylelab.files import write_atomically
+    from stylelab.sweeps.grids import estimate, read_grid, summary
+    from stylelab.sweeps.runs import run_all
 
     runs = read_grid(grid)
     out = out or Path("runs") / Path(grid).stem
@@ -164,7 +165,7 @@ def _dask(address: str) -> Any:
 
 def samples() -> None:
     """List the sample images and their credits."""
-    from stylelab.images import samples as table
+    from stylelab.sample_pictures import samples as table
 
     print(table()[["role", "title", "author", "year", "licence", "width", "height"]].to_string())
 
@@ -178,7 +179,7 @@ def info() -> None:
     import torch
 
     from stylelab.device import pick_device, pick_precision
-    from stylelab.model import original_path, torchvision_path
+    from stylelab.vgg.weights import original_path, torchvision_path
 
     device, memory = pick_device("auto"), psutil.virtual_memory()
     found = torchvision_path()

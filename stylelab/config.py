@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import dataclass_transform  # typing has it from Python 3.11 on
 
 from stylelab.errors import InputError, unknown
-from stylelab.methods import check_method, load_method
+from stylelab.registry import check_method, load_method
 
 CONVOLUTIONS = tuple(
     f"conv{block}_{i}" for block, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)

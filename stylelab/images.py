@@ -1,16 +1,11 @@
 """Images in and out: load, save, standardise, restore; and the sample images with their credits."""
 
-import contextlib
-import csv
 import hashlib
 import io
 import json
 import os
-import tempfile
-import uuid
 import warnings
 from collections.abc import Mapping
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -23,9 +18,10 @@ from torch import Tensor
 
 from stylelab.config import SMALLEST, check_size
 from stylelab.errors import InputError, unknown
+from stylelab.files import write_atomically
 
 if TYPE_CHECKING:  # a step needs no table, and pandas takes up to 90 MB
-    import pandas as pd
+    pass
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor"
 
@@ -197,29 +193,6 @@ def save_image(
     return path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise InputError(f"cannot write '{path}': {error.strerror}; name another place") from None
-
-
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise, before any work is done, if a file or folder could not be made at ``path``."""
-    there = next(p for p in (Path(path), *Path(path).absolute().parents) if p.exists())
-    folder = there.parent if there.is_file() and there == Path(path) else there
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise InputError(f"cannot write '{path}': {error.strerror}; name another place") from None
-
-
 def image_hash(source: Source) -> str:
     """SHA-256 of a file's bytes, or of the pixels of an image that is in no file."""
     if isinstance(source, (str, os.PathLike)):
@@ -232,35 +205,3 @@ def image_hash(source: Source) -> str:
         return hashlib.sha256(source).hexdigest()
     image = _flatten(_open(source))
     return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
-
-
-@cache
-def _data() -> Path:
-    here = Path(__file__).parent
-    return next(folder for folder in (here / "data", here.parent / "data") if folder.is_dir())
-
-
-def samples() -> "pd.DataFrame":
-    """The sample images and their credits, one row an image, by name."""
-    import pandas as pd
-
-    table = pd.read_csv(_data() / "CREDITS.csv", dtype={"year": "Int64"})
-    table.insert(0, "name", table["file"].str.removesuffix(".webp"))
-    return table.set_index("name")
-
-
-def sample_names() -> list[str]:
-    """The names of the sample images."""
-    with (_data() / "CREDITS.csv").open(encoding="utf-8", newline="") as file:
-        return [row["file"].removesuffix(".webp") for row in csv.DictReader(file)]
-
-
-def sample(name: str) -> Path:
-    """The path of a sample image.
-
-    >>> sample("chenonceau").name
-    'chenonceau.webp'
-    """
-    if name not in (names := sample_names()):
-        raise InputError(unknown("sample", name, names))
-    return _data() / f"{name}.webp"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylelab.images import standardise
 from stylelab.losses import gram_matrix
-from stylelab.model import VGG19
+from stylelab.vgg.network import VGG19
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of ITU-R BT.709, used on the values as stored
 CONTENT_LAYER = "relu4_2"

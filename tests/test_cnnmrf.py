@@ -5,9 +5,9 @@ import torch
 
 from stylelab import Config, InputError, load_image, sample, stylize
 from stylelab.images import standardise
+from stylelab.maths.patches import match, read_patches
 from stylelab.methods import cnnmrf
-from stylelab.model import VGG19
-from stylelab.transforms import match, read_patches
+from stylelab.vgg.network import VGG19
 
 STRIDE_ONE = {"stride": 1}
 

@@ -15,7 +15,8 @@ from stylelab import (
     warping_error,
     write_film,
 )
-from stylelab.films import optical_flow, play, temporal_loss, visible, warp
+from stylelab.applications.films import play
+from stylelab.maths.flow import optical_flow, temporal_loss, visible, warp
 
 SIZE = (64, 96)
 STYLE = sample("cafe_terrace_at_night")

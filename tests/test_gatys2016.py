@@ -6,7 +6,7 @@ import torch
 from stylelab import PRESETS, gram_matrix
 from stylelab.images import standardise
 from stylelab.methods import gatys2016
-from stylelab.model import VGG19
+from stylelab.vgg.network import VGG19
 
 
 def test_the_energy_is_a_quarter_of_the_mean_square_of_grams_by_positions():

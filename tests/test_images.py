@@ -20,7 +20,7 @@ from stylelab import (
     save_image,
     standardise,
 )
-from stylelab.images import _data
+from stylelab.sample_pictures import _data
 
 RED = (255, 0, 0)
 

@@ -5,9 +5,9 @@ import torch
 
 from stylelab import Config, InputError, stylize
 from stylelab.images import standardise
+from stylelab.maths.statistics import adain
 from stylelab.methods import inversion
-from stylelab.model import VGG19
-from stylelab.transforms import adain
+from stylelab.vgg.network import VGG19
 
 TRANSFORMS = ("adain", "wct", "sanet", "aams")
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from stylelab import load_image, sample
-from stylelab.matting import matting_laplacian, matting_loss, to_torch
+from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 
 from stylelab import Config, InputError, Transfer, sample
 from stylelab.device import _left_in_container
-from stylelab.memory import BASE_MB, check_memory, estimate_memory_mb
+from stylelab.vgg.memory import BASE_MB, check_memory, estimate_memory_mb
 
 CPU = torch.device("cpu")
 
@@ -61,7 +61,7 @@ def test_a_run_that_will_not_fit_is_refused_with_what_would(small, monkeypatch):
 
 def test_what_python_takes_is_not_taken_of_a_gpu(small, monkeypatch):
     needed = estimate_memory_mb(small, small.size, torch.float32)
-    monkeypatch.setattr("stylelab.memory.free_memory_mb", lambda device: needed - BASE_MB / 2)
+    monkeypatch.setattr("stylelab.vgg.memory.free_memory_mb", lambda device: needed - BASE_MB / 2)
     check_memory(small, small.size, torch.float32, torch.device("cuda"))
     with pytest.raises(InputError, match="choose a smaller size"):
         check_memory(small, small.size, torch.float32, CPU)

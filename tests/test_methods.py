@@ -10,10 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylelab import Config, InputError, Transfer, load_image, sample, standardise, stylize
-from stylelab import methods as registry
+from stylelab import (
+    Config,
+    InputError,
+    Transfer,
+    load_image,
+    methods,
+    registry,
+    sample,
+    standardise,
+    stylize,
+)
 from stylelab.config import LAYERS, WEIGHTS
-from stylelab.methods import METHODS, load_method
+from stylelab.registry import METHODS, load_method
 
 ROOT = Path(__file__).parent.parent
 
@@ -167,9 +176,9 @@ def test_the_walk_through_of_contributing_works(tmp_path, monkeypatch, content, 
     """The very text: its file, its line and its test."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     name = re.search(r"`stylelab/methods/(\w+)\.py`:\n\n```python", text)[1]
-    method, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (tmp_path / f"{name}.py").write_text(method, "utf-8")
-    monkeypatch.setattr(registry, "__path__", [*registry.__path__, str(tmp_path)])
+    code, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / f"{name}.py").write_text(code, "utf-8")
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     monkeypatch.setattr(registry, "METHODS", (*METHODS, name))
     try:
         config = replace(small, steps=2, options={"style_layers": ["relu2_1"]}, method=name)
@@ -184,5 +193,5 @@ def test_the_walk_through_of_contributing_works(tmp_path, monkeypatch, content, 
             check()
     finally:
         sys.modules.pop(f"stylelab.methods.{name}", None)
-        registry.__dict__.pop(name, None)
+        methods.__dict__.pop(name, None)
         importlib.invalidate_caches()

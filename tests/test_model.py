@@ -10,8 +10,8 @@ from torchvision.models import VGG19_Weights, vgg19
 
 from stylelab import VGG19, InputError, load_image, sample, samples, standardise
 from stylelab.config import CONVOLUTIONS, LAYERS
-from stylelab.convolution import WIDE, convolve
-from stylelab.model import (
+from stylelab.vgg.convolution import WIDE, convolve
+from stylelab.vgg.weights import (
     INDICES,
     SHAPES,
     load_weights,
@@ -184,7 +184,7 @@ def test_without_network_torchvisions_weights_say_what_to_do(tmp_path, monkeypat
 def test_damaged_packaged_weights_are_refused(tmp_path, monkeypatch):
     damaged = tmp_path / "weights.bin"
     damaged.write_bytes(original_path().read_bytes()[:-1] + b"!")
-    monkeypatch.setattr("stylelab.model.original_path", lambda: damaged)
+    monkeypatch.setattr("stylelab.vgg.weights.original_path", lambda: damaged)
     with pytest.raises(InputError, match=r"SHA-256.*pip install --force-reinstall"):
         load_weights("original")
 
@@ -246,7 +246,7 @@ def test_packed_convolutions_are_the_plain_ones(dtype, content, monkeypatch):
     found = []
     for packed in (True, False):
         if not packed:
-            monkeypatch.setattr("stylelab.convolution.can_pack", lambda *_: False)
+            monkeypatch.setattr("stylelab.vgg.convolution.can_pack", lambda *_: False)
         image = standardise(content).requires_grad_()
         features = model(image)
         sum(f.float().square().mean() for f in features.values()).backward()

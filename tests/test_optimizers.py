@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylelab import Config, InputError, Transfer, sample
-from stylelab.optimizers import PyramidAdam, learning_rate, plan_scales
+from stylelab.training.optimizers import PyramidAdam, learning_rate, plan_scales
 
 
 def test_one_level_is_adam():

@@ -7,9 +7,9 @@ from PIL import Image
 
 from stylelab import Config, InputError, gram_matrix, style_loss, stylize
 from stylelab.images import standardise
-from stylelab.matting import matting_laplacian, matting_loss, to_torch
+from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
 from stylelab.methods import photo
-from stylelab.model import VGG19
+from stylelab.vgg.network import VGG19
 
 TOP = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 

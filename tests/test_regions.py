@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from stylelab import InputError, load_image, sample
-from stylelab.model import VGG19
-from stylelab.regions import masks_at_layers, masks_of_labels, masks_of_polygons, sky_mask
+from stylelab.maths.regions import masks_at_layers, masks_of_labels, masks_of_polygons, sky_mask
+from stylelab.vgg.network import VGG19
 
 
 def test_labels_become_masks_that_sum_to_one():

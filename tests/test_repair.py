@@ -15,9 +15,9 @@ from stylelab import (
     style_distance,
     stylize,
 )
+from stylelab.applications.repairs import DEFAULT, fill_smoothly
+from stylelab.maths.patches import match, read_patches
 from stylelab.methods.repair import masked_gram, near, patch_loss, whole_patches
-from stylelab.restoration import DEFAULT, fill_smoothly
-from stylelab.transforms import match, read_patches
 
 SIZE = (64, 96)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from PIL import Image
 
 from stylelab import PRESETS, Result
-from stylelab.reproduce import detail_ratio, reproduce
+from stylelab.applications.reproduce import detail_ratio, reproduce
 
 QUICK = {"steps": 4, "device": "cpu"}
 

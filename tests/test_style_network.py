@@ -15,7 +15,7 @@ from stylelab import (
     standardise,
     style_loss,
 )
-from stylelab.style_network import SHA256, packaged_path
+from stylelab.networks.multistyle import SHA256, packaged_path
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -188,6 +188,8 @@ def test_a_missing_or_changed_package_is_named(monkeypatch, tmp_path):
         with pytest.raises(InputError, match=r"pip install 'stylelab\[styles\]'"):
             StyleNetwork()
     (tmp_path / "changed.onnx").write_bytes(b"changed")
-    monkeypatch.setattr("stylelab.style_network.packaged_path", lambda: tmp_path / "changed.onnx")
+    monkeypatch.setattr(
+        "stylelab.networks.multistyle.packaged_path", lambda: tmp_path / "changed.onnx"
+    )
     with pytest.raises(InputError, match="not the file that was expected"):
         StyleNetwork()

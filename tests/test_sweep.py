@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 
-import stylelab.sweeps
+import stylelab.sweeps.runs
 from stylelab import (
     PRESETS,
     InputError,
@@ -30,7 +30,8 @@ from stylelab import (
     sweep,
 )
 from stylelab.cli import main
-from stylelab.grids import estimate, find_styles, read_grid, shipped_grids, summary
+from stylelab.sample_pictures import find_styles
+from stylelab.sweeps.grids import estimate, read_grid, shipped_grids, summary
 
 BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 PAIR = ("chenonceau", "night_cafe")
@@ -114,14 +115,14 @@ def test_partial_runs_are_redone(tmp_path):
 
 
 def test_a_run_that_fails_is_a_row_with_its_error_until_it_is_retried(tmp_path, monkeypatch):
-    config, made = replace(BASE, seed=1), stylelab.sweeps.stylize
+    config, made = replace(BASE, seed=1), stylelab.sweeps.runs.stylize
 
     def fail(content, style, settings, *rest, **more):
         if settings == config:
             raise InputError("no luck")
         return made(content, style, settings, *rest, **more)
 
-    monkeypatch.setattr("stylelab.sweeps.stylize", fail)
+    monkeypatch.setattr("stylelab.sweeps.runs.stylize", fail)
     out = tmp_path / "sweep"
     table = quick(out, [BASE, config]).table
     assert sorted(table["status"]) == ["complete", "failed"]
@@ -198,7 +199,7 @@ def test_a_dask_cluster_gives_the_same_table(tmp_path, serial):
 
 def test_workers_that_do_not_see_the_folder_send_their_files_back(tmp_path, monkeypatch):
     """A thread pool stands for a far machine: what it is told as folder exists nowhere."""
-    module = importlib.import_module("stylelab.sweeps")
+    module = importlib.import_module("stylelab.sweeps.runs")
     real = module.execute
 
     def far(key, run, out, threads):
@@ -232,7 +233,7 @@ def test_a_worker_that_dies_costs_its_run_and_not_the_sweep(tmp_path):
 
 def test_two_sweeps_on_one_folder_do_each_run_once(tmp_path):
     made = []
-    module = importlib.import_module("stylelab.sweeps")
+    module = importlib.import_module("stylelab.sweeps.runs")
     real = module._make
 
     def counting(run, folder):
@@ -424,7 +425,7 @@ def test_the_command_judges_its_own_runs_alone(tmp_path, monkeypatch, capsys):
     def fail(*given, **named):
         raise InputError("no luck")
 
-    monkeypatch.setattr("stylelab.sweeps.stylize", fail)
+    monkeypatch.setattr("stylelab.sweeps.runs.stylize", fail)
     with pytest.raises(SystemExit) as stopped:
         main(["sweep", "one.toml", "-o", "none"])
     assert stopped.value.code == 2
@@ -458,5 +459,5 @@ def test_a_run_ends_early_below_the_objective_that_is_asked_for(tmp_path):
 
 
 def test_the_sweep_command_needs_no_dask_unless_asked(tmp_path):
-    code = "import sys, stylelab.sweeps; assert 'distributed' not in sys.modules"
+    code = "import sys, stylelab.sweeps.runs; assert 'distributed' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

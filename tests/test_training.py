@@ -22,7 +22,7 @@ from stylelab import (
     stylize,
 )
 from stylelab.device import pick_device, pick_precision
-from stylelab.preparation import identify
+from stylelab.training.preparation import identify
 
 OPTIMIZERS = {
     "adam": {"decay_every": 4},
@@ -302,7 +302,7 @@ def test_packed_convolutions_change_the_papers_run_by_rounding_only(
 ):
     config = replace(small, steps=30)
     packed = stylize(content, style, config, progress=False)
-    monkeypatch.setattr("stylelab.convolution.can_pack", lambda *_: False)
+    monkeypatch.setattr("stylelab.vgg.convolution.can_pack", lambda *_: False)
     plain = stylize(content, style, config, progress=False)
     totals = [result.history["total"].iloc[-1] for result in (packed, plain)]
     assert totals[0] == pytest.approx(totals[1], rel=5e-3)

@@ -3,23 +3,16 @@ import torch
 
 from stylelab import InputError, load_image, sample
 from stylelab.images import standardise
-from stylelab.model import VGG19
-from stylelab.transforms import (
-    adain,
+from stylelab.maths.attention import (
     attention,
     attention_rows,
-    lay,
-    match,
-    moments,
     multi_stroke,
-    normalise,
-    patch_places,
-    read_patches,
     saliency,
     stroke_weights,
-    style_swap,
-    wct,
 )
+from stylelab.maths.patches import lay, match, patch_places, read_patches, style_swap
+from stylelab.maths.statistics import adain, moments, normalise, wct
+from stylelab.vgg.network import VGG19
 
 
 def features(*shape, seed=0):
@@ -119,7 +112,7 @@ def test_a_patch_matches_the_one_in_its_direction_however_long():
 def test_matches_are_the_same_in_pieces(monkeypatch, real):
     patches, known = (read_patches(f, 2) for f in real)
     whole = match(patches, known)
-    monkeypatch.setattr("stylelab.transforms.CHUNK", 7 * len(known))
+    monkeypatch.setattr("stylelab.maths.patches.CHUNK", 7 * len(known))
     assert torch.equal(match(patches, known)[0], whole[0])
 
 

@@ -21,15 +21,15 @@ from stylelab import (
     StyleMixer,
     SweepExplorer,
     Transfer,
-    live_picture,
     load_image,
     sample,
     stylize,
     sweep,
 )
-from stylelab.live_panel import SIZES
-from stylelab.live_picture import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
-from stylelab.methods import load_method
+from stylelab.registry import load_method
+from stylelab.widgets import pictures
+from stylelab.widgets.panel import SIZES
+from stylelab.widgets.pictures import SHARE, LossCurve, Pace, encode, shown_size, weight_changes
 
 PICTURES = "chenonceau", "night_cafe"
 WAIT = 60  # seconds, for what takes one
@@ -452,7 +452,7 @@ def test_curves_drawn_into_kept_axes_are_those_of_a_new_figure(lab, monkeypatch)
 
 def test_a_view_takes_its_share_of_the_time_at_most(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(live_picture.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(pictures.time, "perf_counter", lambda: now[0])
     pace, drawn = Pace(), []
 
     def view():
@@ -533,8 +533,8 @@ def test_the_explorer_says_what_is_missing(swept):
 
 def test_drawing_needs_no_pyplot():
     text = "".join(
-        (Path(live_picture.__file__).parent / name).read_text()
-        for name in ("live_picture.py", "live_panel.py", "live_lab.py", "sweep_explorer.py")
+        (Path(pictures.__file__).parent / name).read_text()
+        for name in ("pictures.py", "panel.py", "live_lab.py", "sweep_explorer.py")
     )
     assert "plt" not in text
     assert "Output(" not in text

@@ -1,4 +1,4 @@
-"""The methods, by name: each file turns a content and some style images into an objective.
+"""The methods: one file each, which says what makes a picture good.
 
 A method is a module with
 
@@ -12,30 +12,8 @@ A method is a module with
   ``{"group/layer": scalar}``. ``content`` is (1, 3, H, W); ``styles`` are pairs of an image
   (1, 3, h, w) and its share, which sum to one.
 
-A method's file is imported when it is first used: this one imports neither torch nor `Config`.
+`stylelab.registry` finds them by name and imports a method's file when it is first used.
 """
 
-from importlib import import_module
-from types import ModuleType
-
-from stylelab.errors import unknown
-
-METHODS = (
-    "gatys",  # Gram matrices with total variation, as in the paper
-    "gatys2016",  # Gram matrices as first published
-    "cnnmrf",  # patches of the painting
-    "photo",  # colours of another photo, by region, with all edges kept
-    "inversion",  # feature transforms: AdaIN, WCT, SANet, AAMS
-    "repair",  # a damaged part, painted like the rest
-)
-
-
-def check_method(name: str) -> str:
-    if name not in METHODS:
-        raise ValueError(unknown("method", name, METHODS))
-    return name
-
-
-def load_method(name: str) -> ModuleType:
-    """The module of a method."""
-    return import_module(f"stylelab.methods.{check_method(name)}")
+from stylelab.registry import METHODS as METHODS
+from stylelab.registry import load_method as load_method

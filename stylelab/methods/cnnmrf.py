@@ -14,8 +14,8 @@ from torch import Tensor
 
 from stylelab.config import Config, Layers, checked
 from stylelab.losses import content_loss, total_variation
-from stylelab.model import VGG19
-from stylelab.transforms import lay, match, read_patches
+from stylelab.maths.patches import lay, match, read_patches
+from stylelab.vgg.network import VGG19
 
 SCALE = 1e-3
 

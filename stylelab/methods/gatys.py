@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylelab.config import Config, checked
 from stylelab.losses import content_loss, gram_matrix, total_variation
-from stylelab.model import VGG19
+from stylelab.vgg.network import VGG19
 
 
 @checked

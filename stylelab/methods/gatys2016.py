@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylelab.config import Config, Layers, checked
 from stylelab.losses import content_loss, gram_matrix, total_variation
-from stylelab.model import VGG19
+from stylelab.vgg.network import VGG19
 
 SCALE = 0.01  # so that the default 1 : 1000 paints boldly and keeps the photograph's things
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from stylelab.config import Config, Layers, checked
 from stylelab.losses import total_variation
-from stylelab.model import VGG19
-from stylelab.transforms import adain, attention, multi_stroke, wct
+from stylelab.maths.attention import attention, multi_stroke
+from stylelab.maths.statistics import adain, wct
+from stylelab.vgg.network import VGG19
 
 SCALE = 1.0
 # A shallow layer has too many positions for all pairs of them, and no use for patches.

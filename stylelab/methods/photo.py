@@ -17,9 +17,9 @@ from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
 from stylelab.images import restore
 from stylelab.losses import content_loss, gram_matrix, total_variation
-from stylelab.matting import matting_laplacian, matting_loss, to_torch
-from stylelab.model import VGG19
-from stylelab.regions import masks_at_layers, masks_of_labels, masks_of_polygons, sky_mask
+from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
+from stylelab.maths.regions import masks_at_layers, masks_of_labels, masks_of_polygons, sky_mask
+from stylelab.vgg.network import VGG19
 
 SCALE = 1.0
 SMALLEST_REGION = 1e-3  # of the picture: smaller ones have no style to speak of

@@ -17,9 +17,9 @@ from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
 from stylelab.images import load_image
 from stylelab.losses import gram_matrix, total_variation
-from stylelab.model import VGG19
-from stylelab.regions import masks_at_layers
-from stylelab.transforms import lay, match, patch_places, read_patches
+from stylelab.maths.patches import lay, match, patch_places, read_patches
+from stylelab.maths.regions import masks_at_layers
+from stylelab.vgg.network import VGG19
 
 SCALE = 0.1  # so that the fabric does not paint over what patches and the edge agree on
 

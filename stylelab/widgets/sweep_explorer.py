@@ -8,10 +8,10 @@ import ipywidgets as widgets
 import pandas as pd
 
 from stylelab.config import Config
-from stylelab.grids import flat
 from stylelab.images import load_image
-from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
-from stylelab.sweeps import Sweep
+from stylelab.sweeps.grids import flat
+from stylelab.sweeps.runs import Sweep
+from stylelab.widgets.pictures import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
 
 METRICS = ("content_distance", "style_distance", "ssim", "colour_distance", "detail_energy")
 

@@ -18,10 +18,11 @@ from tqdm.auto import tqdm
 
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError
-from stylelab.grids import Axes, Run, find, find_styles, flat, grid, split_styles
-from stylelab.images import check_writable, write_atomically
-from stylelab.result import Result
-from stylelab.training import stylize
+from stylelab.files import check_writable, write_atomically
+from stylelab.sample_pictures import find, find_styles, split_styles
+from stylelab.sweeps.grids import Axes, Run, flat, grid
+from stylelab.training.result import Result
+from stylelab.training.transfer import stylize
 
 ENDED = ("complete", "failed")
 

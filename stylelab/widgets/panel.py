@@ -14,10 +14,10 @@ from torch import Tensor
 
 from stylelab.config import PRESETS, WEIGHTS, Config, preset_name
 from stylelab.errors import InputError
-from stylelab.grids import find
-from stylelab.images import load_image, sample, samples
-from stylelab.live_picture import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
-from stylelab.methods import METHODS
+from stylelab.images import load_image
+from stylelab.registry import METHODS
+from stylelab.sample_pictures import find, sample, samples
+from stylelab.widgets.pictures import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
 
 OWN, NONE = "own settings", "none"
 SIZES: dict[str, tuple[int, int] | int] = {

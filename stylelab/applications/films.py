@@ -1,8 +1,4 @@
-"""Films: each frame starts from the last one, moved along (after Ruder, Dosovitskiy, Brox 2016).
-
-A flow (1, 2, H, W) tells for each pixel of a frame from where it came: the pixel (y, x) was at
-(y + flow[0, 0], x + flow[0, 1]) in the last frame, in pixels down and across.
-"""
+"""Films: each frame starts from the last one, moved along (after Ruder, Dosovitskiy, Brox 2016)."""
 
 import io
 import os
@@ -10,25 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageSequence
 from torch import Tensor
 
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
-from stylelab.images import (
-    MOST_PIXELS,
-    SUFFIXES,
-    Source,
-    load_image,
-    save_image,
-    to_pil,
-    write_atomically,
-)
+from stylelab.files import write_atomically
+from stylelab.images import MOST_PIXELS, SUFFIXES, Source, load_image, save_image, to_pil
+from stylelab.maths.flow import optical_flow, positions, sample_at, temporal_loss, visible, warp
 from stylelab.plots import Shown, show_webp
-from stylelab.preparation import Objective, Styles
-from stylelab.training import Transfer
+from stylelab.training.preparation import Objective, Styles
+from stylelab.training.transfer import Transfer
 
 MOST_FRAMES = 1000
 LATER_RATE = 1 / 3  # of the learning rate, in frames that start almost done
@@ -102,94 +91,6 @@ def _with_temporal(objective: Objective, moved: Tensor, seen: Tensor) -> Objecti
     return lambda image: {**objective(image), "temporal": temporal_loss(image, moved, seen)}
 
 
-def temporal_loss(image: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
-    """Mean squared difference from the last frame, moved along, where it was to be seen.
-
-    1/D sum over c (x - w)^2 of all D values of (1, C, H, W); ``seen`` is (1, 1, H, W). Ruder et
-    al. 2016, equation 7.
-    """
-    return (seen * (image - moved).square()).mean()
-
-
-def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Move an image (1, C, H, W) along a flow, bilinearly; beyond the edge the edge goes on."""
-    height, width = image.shape[2:]
-    if flow.shape != (1, 2, height, width):
-        raise InputError(f"the flow should be (1, 2, {height}, {width}), not {tuple(flow.shape)}")
-    y, x = _grid(flow)
-    return _sample(image, y + flow[0, 0], x + flow[0, 1])
-
-
-def _sample(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """An image (1, C, h, w) at places (H, W) between its pixels."""
-    height, width = image.shape[2:]
-    y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
-    top, left = y.floor().long(), x.floor().long()
-    below, right = (top + 1).clamp(max=height - 1), (left + 1).clamp(max=width - 1)
-    across, down = x - left, y - top  # (H, W), in [0, 1)
-    upper = torch.lerp(image[:, :, top, left], image[:, :, top, right], across)
-    lower = torch.lerp(image[:, :, below, left], image[:, :, below, right], across)
-    return torch.lerp(upper, lower, down)
-
-
-def _grid(flow: Tensor) -> tuple[Tensor, Tensor]:
-    rows, columns = (torch.arange(n, device=flow.device).to(flow) for n in flow.shape[2:])
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return y, x
-
-
-def optical_flow(frame: Tensor, last: Tensor) -> Tensor:
-    """Estimate from where each pixel of ``frame`` came; images (1, 3, H, W) in [0, 1].
-
-    TV-L1 of scikit-image (Zach, Pock and Bischof 2007), on luminance.
-    """
-    from skimage.color import rgb2gray  # here, because they take 60 MB
-    from skimage.registration import optical_flow_tvl1
-
-    grey = [rgb2gray(image[0].permute(1, 2, 0).cpu().numpy()) for image in (frame, last)]
-    flow = optical_flow_tvl1(*grey, attachment=15, dtype=np.float32)
-    return torch.from_numpy(np.stack(flow))[None]
-
-
-def visible(flow: Tensor, forward: Tensor | None = None) -> Tensor:
-    """Where what a frame shows was to be seen in the last frame: (1, 1, H, W), ones and zeros.
-
-    It was not where the flow comes from outside, or where ``forward``, the flow from the last
-    frame to this one, does not lead back: |b + f|^2 > 0.01 (|b|^2 + |f|^2) + 0.5, f = forward at
-    the place where the pixel came from (Ruder et al. 2016, equation 5).
-    """
-    height, width = flow.shape[2:]
-    y, x = _grid(flow)
-    y, x = y + flow[0, 0], x + flow[0, 1]
-    seen = (y >= 0) & (y <= height - 1) & (x >= 0) & (x <= width - 1)
-    if forward is not None:
-        there = warp(forward, flow)
-        apart = (flow + there).square().sum(1)
-        seen = seen & (apart <= 0.01 * (flow.square() + there.square()).sum(1) + 0.5)[0]
-    return seen[None, None].to(flow)
-
-
-def warping_error(frames: Sequence[Tensor], flows: Sequence[Tensor]) -> float:
-    """How much a film flickers: from 0 (each frame is the last one, moved along) upwards.
-
-    The root of the mean squared difference between each frame (1, 3, H, W) in [0, 1] and the
-    frame before it warped by the flow, over pixels that were to be seen there; the mean over
-    all pairs. After Lai et al. 2018, without their square.
-
-    >>> import torch
-    >>> warping_error([torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)], [torch.zeros(1, 2, 4, 4)])
-    1.0
-    """
-    if len(frames) < 2 or len(flows) != len(frames) - 1:
-        raise InputError(f"{len(flows)} flows do not fit {len(frames)} frames: one fewer is asked")
-    errors = []
-    for last, frame, flow in zip(frames, frames[1:], flows, strict=False):
-        seen = visible(flow)
-        squares = (seen * (frame - warp(last, flow)).square()).sum()
-        errors.append(float((squares / (3 * seen.sum().clamp_min(1))).sqrt()))
-    return sum(errors) / len(errors)
-
-
 def camera_move(
     picture: Source,
     size: tuple[int, int],
@@ -215,7 +116,7 @@ def camera_move(
     # Softened to the frames' resolution first, or a moving camera would make edges sparkle.
     small = load_image(picture, (round(height / window), round(width / window)), "stretch")
     height, width = small.shape[2:]
-    y, x = _grid(torch.zeros(1, 2, *size))
+    y, x = positions(torch.zeros(1, 2, *size))
     offset = torch.stack([y - (size[0] - 1) / 2, x - (size[1] - 1) / 2])[None]  # (1, 2, H, W)
     views = []
     for i in range(frames):
@@ -229,7 +130,7 @@ def camera_move(
         limit = torch.tensor([height - 1.0, width - 1.0])[None, :, None, None]
         if bool((places < 0).any() or (places > limit).any()):
             raise InputError("the camera leaves the picture; move it less, or see less")
-        clip.append(_sample(small, *places[0]))
+        clip.append(sample_at(small, *places[0]))
         if i:
             before, zoomed = views[i - 1]
             flows.append((places - before) / zoomed - offset)

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from stylelab.colours import luminance, match_luminance, match_statistics
 from stylelab.config import SMALLEST, Config
 from stylelab.errors import InputError
 from stylelab.images import Source, image_hash, load_image, restore, standardise
-from stylelab.methods import load_method
-from stylelab.model import VGG19, weights_id
+from stylelab.maths.colours import luminance, match_luminance, match_statistics
+from stylelab.registry import load_method
+from stylelab.vgg.network import VGG19
+from stylelab.vgg.weights import weights_id
 
 Styles: TypeAlias = "Source | Sequence[Source]"
 Objective = Callable[[Tensor], dict[str, Tensor]]

@@ -7,10 +7,10 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
-from stylelab.grids import find
-from stylelab.images import load_image, samples
-from stylelab.live_picture import Picture, encode, shown_size
-from stylelab.style_network import StyleNetwork
+from stylelab.images import load_image
+from stylelab.networks.multistyle import StyleNetwork
+from stylelab.sample_pictures import find, samples
+from stylelab.widgets.pictures import Picture, encode, shown_size
 
 
 class StyleMixer:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from importlib.resources import files
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import tomli
 
 from stylelab.config import PRESETS, WEIGHTS, Config
 from stylelab.errors import InputError, unknown
-from stylelab.images import sample
-from stylelab.optimizers import plan_scales
-from stylelab.preparation import identify
-from stylelab.result import SCHEMA
-from stylelab.training import Transfer
+from stylelab.sample_pictures import find, find_styles
+from stylelab.training.optimizers import plan_scales
+from stylelab.training.preparation import identify
+from stylelab.training.result import SCHEMA
+from stylelab.training.transfer import Transfer
 
 Axes = Mapping[str | tuple[str, ...], Sequence[Any]]
 
@@ -38,22 +37,6 @@ class Run:
         parts = identify(find(self.content), find_styles(self.style), self.config)
         text = json.dumps([SCHEMA, self.config.to_dict(), *parts.values()], sort_keys=True)
         return sha256(text.encode()).hexdigest()[:16]
-
-
-def find(name: str) -> Path:
-    """The path of a picture, or of the sample of that name."""
-    # "photo.jpg" and "my/photo" can only be paths; let the loader say what is wrong with them.
-    return Path(name) if Path(name).is_file() or not re.fullmatch(r"\w+", name) else sample(name)
-
-
-def split_styles(names: str) -> list[str]:
-    """Several style pictures are joined by plus signs: "night_cafe+my/photo.jpg"."""
-    return [names] if Path(names).is_file() else names.split("+")
-
-
-def find_styles(names: str) -> list[Path]:
-    """The paths of one style picture, or of several that are joined by plus signs."""
-    return [find(name) for name in split_styles(names)]
 
 
 def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) -> list[Run]:
@@ -147,7 +130,7 @@ def estimate(runs: Sequence[Run]) -> tuple[float, float]:
 
 def shipped_grids() -> dict[str, Path]:
     """The grids that come with the kit, by name."""
-    folder = Path(str(files("stylelab"))) / "shipped_grids"
+    folder = Path(__file__).parent / "shipped"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 

@@ -1,30 +1,20 @@
-"""VGG-19 (Simonyan and Zisserman 2014) as a reader of named feature maps, and its weights."""
+"""VGG-19's weights: where each source is, how it is read, and the scale it is brought to."""
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from stylelab.config import CONVOLUTIONS, LAYERS, check_layer
-from stylelab.convolution import convolve
-from stylelab.errors import InputError, unknown
-from stylelab.images import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    load_image,
-    sample,
-    sample_names,
-    standardise,
-)
+from stylelab.config import CONVOLUTIONS
+from stylelab.errors import InputError
+from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, standardise
+from stylelab.sample_pictures import sample, sample_names
 
 WIDTHS = [3] + [(64, 128, 256, 512, 512)[int(name[4]) - 1] for name in CONVOLUTIONS]
 SHAPES = {n: (o, i, 3, 3) for n, i, o in zip(CONVOLUTIONS, WIDTHS, WIDTHS[1:], strict=False)}
@@ -32,101 +22,8 @@ INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)  # in tor
 ORIGINAL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 ORIGINAL_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 ORIGINAL_MEAN = (123.68, 116.779, 103.939)  # of RGB in 0 ... 255, subtracted in its training
-CHOICES = {"pooling": ("max", "avg"), "normalise": ("auto", "layer", "filter", "none")}
 ACTIVATION = 2.0  # mean after ReLU when normalised: at one, the paper's weights only tint
 State = dict[str, tuple[Tensor, Tensor]]  # convolution -> weight (O, I, 3, 3), bias (O,)
-
-
-class VGG19(nn.Module):
-    """VGG-19, frozen, cut after the deepest layer asked for.
-
-    Calling it with standardised images (B, 3, H, W) gives ``{layer: (B, C, h, w)}``, where h and
-    w are halved at each of up to four poolings (rounded up) and C is 64 to 512.
-
-    Args:
-        layers: names from conv1_1, relu1_1 ... conv5_4, relu5_4.
-        weights: "original", "torchvision", "random", or the path of a state dict in
-            torchvision's layout (.pth or .safetensors).
-        pooling: "max" or "avg".
-        normalise: scale the convolutions so that the mean activation after each ReLU over the
-            sample images is two for the layer as a whole ("layer") or for each filter
-            ("filter", Gatys et al. 2016); "none" keeps them; "auto" is "none" for torchvision's.
-        padding: "zeros" or "replicate", at the first convolution; the others pad with zeros.
-        seed: of random weights.
-        recompute: keep only the maps asked for and the pooled ones for the backward pass, which
-            computes the others again.
-
-    Raises:
-        InputError: unknown layer, or weights that are missing, damaged or of another network.
-    """
-
-    def __init__(
-        self,
-        layers: Iterable[str] = LAYERS,
-        weights: str = "original",
-        pooling: str = "max",
-        normalise: str = "auto",
-        padding: Literal["zeros", "replicate"] = "replicate",
-        seed: int = 0,
-        recompute: bool = False,
-    ) -> None:
-        super().__init__()
-        for name, value in {"pooling": pooling, "normalise": normalise}.items():
-            if value not in CHOICES[name]:
-                raise InputError(unknown(name, value, CHOICES[name]))
-        self.recompute = recompute
-        self.layers = tuple(sorted({check_layer(name) for name in layers}, key=LAYERS.index))
-        self.pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
-        if normalise == "auto":
-            normalise = "none" if weights == "torchvision" else "layer"
-        identity = weights_id(weights, seed)  # a file may change while its name stays
-        state = _normalised(weights, identity, pooling, normalise, seed)
-        self.convolutions = nn.ModuleDict()
-        for name in CONVOLUTIONS[: LAYERS.index(self.layers[-1]) // 2 + 1 if self.layers else 0]:
-            outputs, inputs = SHAPES[name][:2]
-            mode = padding if name == "conv1_1" else "zeros"
-            self.convolutions[name] = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=mode)
-            weight, bias = state[name]
-            self.convolutions[name].load_state_dict({"weight": weight, "bias": bias})
-        self.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        names = list(self.convolutions)
-        self.pooled = {a for a, b in pairwise(names) if a[4] != b[4]}
-        # Between two segments stands a map that is kept anyway, or a pooled one, which is small.
-        ends = {n for n in names if {n, n.replace("conv", "relu")} & {*self.layers}} | self.pooled
-        cuts = [0, *(i + 1 for i, name in enumerate(names) if name in ends)]
-        self.segments = [names[a:b] for a, b in pairwise(cuts)]
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 16:
-            shape = tuple(image.shape)
-            raise InputError(f"VGG-19 takes images (B, 3, H, W) of at least 16x16, not {shape}")
-        x = image.contiguous(memory_format=torch.channels_last)
-        if not (self.recompute and x.requires_grad):
-            return self._run(x, list(self.convolutions))[1]
-        kept: dict[str, Tensor] = {}
-        for names in self.segments:
-            options: Any = {"use_reentrant": False, "preserve_rng_state": False}
-            x, maps = checkpoint(self._run, x, names, **options)
-            kept |= maps
-        return kept
-
-    def _run(self, x: Tensor, names: list[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Some convolutions in a row, each with its ReLU and its pooling; what is kept of them."""
-        kept = {}
-        for name in names:
-            # ReLU in place only where nobody keeps the map before it: it would be overwritten.
-            x = convolve(x, cast(nn.Conv2d, self.convolutions[name]), name not in self.layers)
-            if name in self.layers:
-                kept[name] = x
-                if name == self.layers[-1]:
-                    break
-                x = F.relu(x)
-            if (relu := name.replace("conv", "relu")) in self.layers:
-                kept[relu] = x
-            if name in self.pooled:
-                # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
-                x = self.pool(x, 2, ceil_mode=True)
-        return x, kept
 
 
 def weights_id(weights: str, seed: int = 0) -> str:
@@ -249,7 +146,7 @@ def _from_torchvision(values: dict[str, Any], what: str) -> State:
     return state
 
 
-def _normalised(weights: str, identity: str, pooling: str, normalise: str, seed: int) -> State:
+def load_normalised(weights: str, identity: str, pooling: str, normalise: str, seed: int) -> State:
     state = load_weights(weights, seed)
     if normalise == "none":
         return state

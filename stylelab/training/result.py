@@ -12,7 +12,8 @@ from torch import Tensor
 
 from stylelab.config import WEIGHTS, Config, preset_name
 from stylelab.errors import InputError
-from stylelab.images import load_image, save_image, write_atomically
+from stylelab.files import write_atomically
+from stylelab.images import load_image, save_image
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError
-from stylelab.images import check_writable, load_image, save_image
-from stylelab.live_panel import Panel
-from stylelab.live_picture import Pace
-from stylelab.methods import load_method
+from stylelab.files import check_writable
+from stylelab.images import load_image, save_image
 from stylelab.plots import size_name
-from stylelab.training import Transfer
+from stylelab.registry import load_method
+from stylelab.training.transfer import Transfer
+from stylelab.widgets.panel import Panel
+from stylelab.widgets.pictures import Pace
 
 
 class LiveLab:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from stylelab.images import load_image, to_pil
 from stylelab.plots import STYLE, terms
-from stylelab.sweeps import Sweep
+from stylelab.sweeps.runs import Sweep
 
 
 def plot_runs(histories: pd.DataFrame, labels: Mapping[str, str], term: str = "total") -> Axes:

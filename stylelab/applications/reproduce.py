@@ -1,7 +1,6 @@
 """The paper's experiment from end to end: two runs, their figures, and a report."""
 
 import io
-from importlib.resources import files
 from pathlib import Path
 
 import matplotlib
@@ -10,11 +9,13 @@ from jinja2 import Template
 from matplotlib.figure import Figure
 
 from stylelab.config import PRESETS, Config
-from stylelab.images import load_image, sample, samples, write_atomically
+from stylelab.files import write_atomically
+from stylelab.images import load_image
 from stylelab.metrics import detail_energy, enlarge
 from stylelab.plots import STYLE, plot_images, plot_losses, show, size_name, terms
-from stylelab.result import Result
-from stylelab.training import stylize
+from stylelab.sample_pictures import sample, samples
+from stylelab.training.result import Result
+from stylelab.training.transfer import stylize
 
 CONTENT, PAINTING = "chenonceau", "cafe_terrace_at_night"
 
@@ -81,7 +82,7 @@ def report(small: Result, large: Result) -> str:
     what = f"{content['title']} in the style of {painting['title']} by {painting['author']}"
     weights = (config.content_weight, config.style_weight, config.tv_weight)
     last = {size_name(r.image): terms(r.history).iloc[-1] for r in (small, large)}
-    template = Template(files("stylelab").joinpath("report.html").read_text(), autoescape=True)
+    template = Template(Path(__file__).with_name("report.html").read_text("utf-8"), autoescape=True)
     page: str = template.render(
         title="The experiment of “CNN-Based Image Style Transfer and Its Applications”",
         what=what,

@@ -6,11 +6,11 @@ from dataclasses import replace
 import torch
 
 from stylelab.config import CONVOLUTIONS, LAYERS, Config
-from stylelab.convolution import WIDE
 from stylelab.device import free_memory_mb
 from stylelab.errors import InputError
-from stylelab.methods import load_method
-from stylelab.model import SHAPES
+from stylelab.registry import load_method
+from stylelab.vgg.convolution import WIDE
+from stylelab.vgg.weights import SHAPES
 
 BASE_MB = 870  # Python and the libraries
 IMAGES = 20  # in float32 at a time: the image, its gradient, the optimiser's means, both pictures

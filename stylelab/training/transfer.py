@@ -15,18 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stylelab.colours import luminance, with_luminance
 from stylelab.config import PRESETS, WEIGHTS, Config
 from stylelab.device import keep_freed_memory, peak_memory_mb, pick_device, pick_precision
 from stylelab.errors import InputError
-from stylelab.images import Source, check_writable, load_image, restore, standardise
-from stylelab.interrupts import deferred_interrupt
-from stylelab.memory import check_memory
-from stylelab.methods import load_method
+from stylelab.files import check_writable
+from stylelab.images import Source, load_image, restore, standardise
+from stylelab.maths.colours import luminance, with_luminance
 from stylelab.metrics import measure
-from stylelab.optimizers import learning_rate, make_optimizer, plan_scales
-from stylelab.preparation import Styles, as_list, identify, prepare, shares_of
-from stylelab.result import PARTS, Result
+from stylelab.registry import load_method
+from stylelab.training.interrupts import deferred_interrupt
+from stylelab.training.optimizers import learning_rate, make_optimizer, plan_scales
+from stylelab.training.preparation import Styles, as_list, identify, prepare, shares_of
+from stylelab.training.result import PARTS, Result
+from stylelab.vgg.memory import check_memory
 
 if TYPE_CHECKING:
     import pandas as pd

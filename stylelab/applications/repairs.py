@@ -9,8 +9,8 @@ from torch import Tensor
 from stylelab.config import Config
 from stylelab.errors import InputError
 from stylelab.images import Source, load_image
-from stylelab.result import Result
-from stylelab.training import stylize
+from stylelab.training.result import Result
+from stylelab.training.transfer import stylize
 
 # Average pooling and much total variation: else a single glaring pixel at the edge pays off.
 DEFAULT = Config(

@@ -1,0 +1,49 @@
+"""Statistics of feature maps (1, C, H, W), and transforms that carry the style's over."""
+
+import torch
+from torch import Tensor
+
+CUT = 1e-5  # eigenvalues below this part of the largest are noise, which whitening would amplify
+
+
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over its positions, (1, C, 1, 1) both."""
+    mean = features.mean((2, 3), keepdim=True)
+    return mean, (features - mean).square().mean((2, 3), keepdim=True).sqrt()
+
+
+def normalise(features: Tensor) -> Tensor:
+    """Each channel with mean zero and deviation one; a channel that never fires stays zero."""
+    mean, deviation = moments(features)
+    return (features - mean) / deviation.clamp_min(1e-6)
+
+
+def adain(content: Tensor, style: Tensor) -> Tensor:
+    """Give each channel the style's mean and deviation (Huang and Belongie 2017).
+
+    t = s_s (f_c - m_c) / s_c + m_s.
+    """
+    mean, deviation = moments(style)
+    return deviation * normalise(content) + mean
+
+
+def wct(content: Tensor, style: Tensor) -> Tensor:
+    """Give the content's features the style's mean and covariance (Li et al. 2017).
+
+    With S = E D E^T, whitening is E_c D_c^(-1/2) E_c^T (f_c - m_c), and colouring
+    E_s D_s^(1/2) E_s^T of that, plus m_s. Computed in float64.
+    """
+    _, roots_c, vectors_c, centred = _spectrum(content)
+    mean_s, roots_s, vectors_s, _ = _spectrum(style)
+    white = vectors_c @ ((vectors_c.mT @ centred) / roots_c[:, None])
+    coloured = (vectors_s * roots_s) @ (vectors_s.mT @ white) + mean_s
+    return coloured.view(content.shape).to(content)
+
+
+def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean (C, 1), roots of the covariance's eigenvalues (R,), their vectors (C, R), f - mean."""
+    f = features[0].flatten(1).cpu().double()  # (C, H*W); not every GPU has float64
+    mean = f.mean(1, keepdim=True)
+    values, vectors = torch.linalg.eigh((f - mean) @ (f - mean).mT / f.shape[1])
+    kept = values > CUT * values[-1]
+    return mean, values[kept].sqrt(), vectors[:, kept], f - mean

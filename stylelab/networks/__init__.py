@@ -1,0 +1,1 @@
+"""Feed-forward networks, which paint at once: one file each."""

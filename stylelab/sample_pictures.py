@@ -1,0 +1,60 @@
+"""The sample pictures and their credits, and pictures by name."""
+
+import csv
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stylelab.errors import InputError, unknown
+
+if TYPE_CHECKING:  # pandas takes up to 90 MB
+    import pandas as pd
+
+
+@cache
+def _data() -> Path:
+    here = Path(__file__).parent
+    return next(folder for folder in (here / "data", here.parent / "data") if folder.is_dir())
+
+
+def samples() -> "pd.DataFrame":
+    """The sample images and their credits, one row an image, by name."""
+    import pandas as pd
+
+    table = pd.read_csv(_data() / "CREDITS.csv", dtype={"year": "Int64"})
+    table.insert(0, "name", table["file"].str.removesuffix(".webp"))
+    return table.set_index("name")
+
+
+def sample_names() -> list[str]:
+    """The names of the sample images."""
+    with (_data() / "CREDITS.csv").open(encoding="utf-8", newline="") as file:
+        return [row["file"].removesuffix(".webp") for row in csv.DictReader(file)]
+
+
+def sample(name: str) -> Path:
+    """The path of a sample image.
+
+    >>> sample("chenonceau").name
+    'chenonceau.webp'
+    """
+    if name not in (names := sample_names()):
+        raise InputError(unknown("sample", name, names))
+    return _data() / f"{name}.webp"
+
+
+def find(name: str) -> Path:
+    """The path of a picture, or of the sample of that name."""
+    # "photo.jpg" and "my/photo" can only be paths; let the loader say what is wrong with them.
+    return Path(name) if Path(name).is_file() or not re.fullmatch(r"\w+", name) else sample(name)
+
+
+def split_styles(names: str) -> list[str]:
+    """Several style pictures are joined by plus signs: "night_cafe+my/photo.jpg"."""
+    return [names] if Path(names).is_file() else names.split("+")
+
+
+def find_styles(names: str) -> list[Path]:
+    """The paths of one style picture, or of several that are joined by plus signs."""
+    return [find(name) for name in split_styles(names)]
