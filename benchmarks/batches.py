@@ -5,9 +5,9 @@ import statistics
 import pandas as pd
 import torch
 from sides import LARGE, PAIRS, SMALL, alternate, make, ratio, report
-from stylelab.registry import load_method
 
-from stylelab import Config, standardise
+from stylelab import Config, standardize
+from stylelab.registry import METHODS
 
 BATCH = 4
 
@@ -17,8 +17,10 @@ def main() -> None:
     for size in (SMALL, LARGE):
         config = Config(size=size)
         transfer = make("stylelab", PAIRS[0], config)
-        content, style = (standardise(p).repeat(BATCH, 1, 1, 1) for p in transfer.pictures)
-        objective = load_method("gatys").objective(content, [(style, 1.0)], transfer.model, config)
+        content, style = (standardize(picture) for picture in transfer.pictures)
+        content = content.repeat(BATCH, 1, 1, 1)
+        method = METHODS.load("gatys")
+        objective = method.objective([(style, 1.0)], transfer.model, config)(content)
 
         def act(image: torch.Tensor, terms: object, transfer=transfer) -> None:
             image.grad = None

@@ -24,9 +24,10 @@ def pyramid(**options: object) -> Callable[[Transfer], None]:
 
     def change(transfer: Transfer) -> None:
         rate = transfer.config.learning_rate
-        transfer.optimizer = PyramidAdam([transfer.variable], lr=rate, **options)
+        (player,) = transfer.players
+        player.optimizer = PyramidAdam([transfer.variable], lr=rate, **options)
         factor = learning_rate(transfer.config, transfer.config.steps)
-        transfer.scheduler = torch.optim.lr_scheduler.LambdaLR(transfer.optimizer, factor)
+        player.scheduler = torch.optim.lr_scheduler.LambdaLR(player.optimizer, factor)
 
     return change
 

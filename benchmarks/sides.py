@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylelab import VGG19, Config, Transfer, load_image, sample, standardise
+from stylelab import VGG19, Config, Transfer, load_image, sample, standardize
 from stylelab.config import CONVOLUTIONS
 
 PAIRS = [
@@ -57,11 +57,11 @@ class Textbook:
         content_image = load_image(sample(content), config.size)
         style_image = load_image(sample(style), content_image.shape[2:])
         with torch.no_grad():
-            self.content_features = self.features(standardise(content_image))
+            self.content_features = self.features(standardize(content_image))
             self.style_grams = {
-                name: self.gram(f) for name, f in self.features(standardise(style_image)).items()
+                name: self.gram(f) for name, f in self.features(standardize(style_image)).items()
             }
-        self.variable = nn.Parameter(standardise(content_image).clone())
+        self.variable = nn.Parameter(standardize(content_image).clone())
         self.optimizer = torch.optim.Adam([self.variable], lr=0.1)
 
     def features(self, x: Tensor) -> dict[str, Tensor]:

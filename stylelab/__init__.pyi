@@ -12,6 +12,7 @@ from .images import load_image as load_image
 from .images import restore as restore
 from .images import save_image as save_image
 from .images import standardise as standardise
+from .images import standardize as standardize
 from .losses import content_loss as content_loss
 from .losses import gram_matrix as gram_matrix
 from .losses import style_loss as style_loss
@@ -34,6 +35,7 @@ from .plots import plot_losses as plot_losses
 from .plots import show as show
 from .registry import METHODS as METHODS
 from .registry import load_method as load_method
+from .registry import register as register
 from .sample_pictures import sample as sample
 from .sample_pictures import samples as samples
 from .sweeps.grids import Run as Run
@@ -46,9 +48,10 @@ from .sweeps.runs import Sweep as Sweep
 from .sweeps.runs import collect as collect
 from .sweeps.runs import run_all as run_all
 from .sweeps.runs import sweep as sweep
+from .training.loop import Diverged as Diverged
 from .training.result import Result as Result
+from .training.trainer import StyleFit as StyleFit
 from .training.trainer import fit_style as fit_style
-from .training.transfer import Diverged as Diverged
 from .training.transfer import Transfer as Transfer
 from .training.transfer import stylize as stylize
 from .vgg.network import VGG19 as VGG19

@@ -22,6 +22,7 @@ import tyro
 
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
+from stylelab.registry import METHODS
 
 ABOUT = "Neural style transfer experiments: give a photograph the style of a painting."
 
@@ -32,6 +33,7 @@ def transfer(
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     config: tyro.conf.OmitArgPrefixes[Config],
     preset: Literal[tuple(PRESETS)] = "paper",  # type: ignore[valid-type]
+    plugin: Path | None = None,
 ) -> None:
     """Give a photograph the style of a painting.
 
@@ -41,6 +43,7 @@ def transfer(
         out: A folder for the run, or an image file (.png, .jpg, .webp) for the picture alone.
         config: The settings; their defaults are the preset's.
         preset: Where the settings start from; options change them.
+        plugin: A Python file with a method of your own, which is run first.
     """
     from stylelab.files import check_writable
     from stylelab.images import SUFFIXES, save_image
@@ -114,6 +117,7 @@ def sweep(
     dask: str | None = None,
     retry_failed: bool = False,
     dry_run: bool = False,
+    plugin: Path | None = None,
 ) -> None:
     """Make the runs of a grid; the same command goes on where it was stopped.
 
@@ -125,6 +129,7 @@ def sweep(
         dask: The address of a Dask scheduler that does the runs instead.
         retry_failed: Try again what failed before.
         dry_run: Show the runs, and what time and disk they take, without making them.
+        plugin: A Python file with a method of your own, which is run first.
     """
     from stylelab.files import write_atomically
     from stylelab.sweeps.grids import estimate, read_grid, summary
@@ -224,7 +229,11 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     """The call that the arguments ask for; InputError has tyro's complaint in one line."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", nargs="?")
-    preset = PRESETS.get(finder.parse_known_args(arguments)[0].preset, Config())
+    finder.add_argument("--plugin", nargs="?")
+    early = finder.parse_known_args(arguments)[0]
+    if early.plugin is not None:  # before the settings are read, one of which may name its method
+        METHODS.load_file(Path(early.plugin))
+    preset = PRESETS.get(early.preset, Config())
     commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, sweep, samples, info, lab)}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
     complaint, registry = io.StringIO(), tyro.constructors.ConstructorRegistry()

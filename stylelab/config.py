@@ -3,8 +3,6 @@
 This file imports neither torch nor Pillow, so that ``stylelab --help`` answers at once.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -16,13 +14,18 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import dataclass_transform  # typing has it from Python 3.11 on
 
 from stylelab.errors import InputError, unknown
-from stylelab.registry import check_method, load_method
+from stylelab.registry import METHODS
 
 CONVOLUTIONS = tuple(
     f"conv{block}_{i}" for block, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)
 )
 LAYERS = tuple(name for conv in CONVOLUTIONS for name in (conv, conv.replace("conv", "relu")))
-WEIGHTS = ("content_weight", "style_weight", "tv_weight")
+LOSS_WEIGHTS = ("content_weight", "style_weight", "tv_weight")
+# What the loop alone reads: the network, the targets and the pictures do not depend on it.
+LOOP_SETTINGS = (
+    "steps", "scales", "optimizer", "learning_rate", "schedule", "decay_every", "stop_below",
+    "init",
+)  # fmt: skip
 SMALLEST, LARGEST = 16, 10_000  # pixels a side: four poolings need 16, and 10,000 is a poster
 
 T = TypeVar("T")
@@ -118,8 +121,9 @@ class Config:
     """Height and width of the result, or its longer side in pixels."""
     fit: Literal["crop", "stretch"] = "crop"
     """How an image of another aspect ratio is brought to the size."""
-    method: Annotated[str, AfterValidator(check_method)] = "gatys"
-    """What turns content and style into an objective: a file in stylelab/methods."""
+    method: Annotated[str, AfterValidator(METHODS.check)] = "gatys"
+    """What turns content and style into an objective: a file in stylelab/methods, or a registered
+    module."""
     options: Annotated[tuple[tuple[str, Any], ...], BeforeValidator(to_pairs)] = ()
     """Settings of the method's own, by name; kept as sorted pairs."""
     content_weight: Weight = 1.0
@@ -199,8 +203,11 @@ class Config:
     @property
     def method_options(self) -> Any:
         """The method's own settings, with their defaults: an instance of its ``Options``."""
-        kind = load_method(self.method).Options
-        if self.options and not fields(kind):
+        return self.options_as(METHODS.load(self.method).Options)
+
+    def options_as(self, kind: type[T]) -> T:
+        """The method's own settings as ``kind``, the ``Options`` of the method's file."""
+        if self.options and not fields(cast(Any, kind)):
             raise InputError(f"method '{self.method}' has no options")
         try:
             return kind(**dict(self.options))
@@ -219,11 +226,15 @@ class Config:
         """The inverse of `to_dict`; unknown keys are refused, missing ones take the default."""
         return cls(**values)
 
-    @property
-    def hash(self) -> str:
-        """16 hexadecimal digits that depend on every value and on nothing else."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def preparation_key(self) -> tuple[Any, ...]:
+        """All that network, targets and pictures depend on, but their size.
+
+        Runs that differ only in loop settings or loss weights share one cache entry.
+        """
+        left_out = {"size", *LOOP_SETTINGS, *LOSS_WEIGHTS}
+        if self.weights != "random":
+            left_out.add("seed")
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name not in left_out)
 
 
 PRESETS: dict[str, Config] = {

@@ -1,14 +1,16 @@
-"""Images in and out: load, save, standardise, restore; and the sample images with their credits."""
+"""Images in and out: read, resize, standardise, restore, save."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -20,10 +22,7 @@ from stylelab.config import SMALLEST, check_size
 from stylelab.errors import InputError, unknown
 from stylelab.files import write_atomically
 
-if TYPE_CHECKING:  # a step needs no table, and pandas takes up to 90 MB
-    pass
-
-Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor"
+Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor | Picture"
 
 # Mean and standard deviation of ImageNet's RGB channels, the usual ones of torchvision.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -51,11 +50,65 @@ def load_image(
     Raises:
         InputError: the source is no image, damaged, too large, or the size is absurd.
     """
-    image = _flatten(_open(source))
-    if size is not None:
-        image = _resize(image, check_size(size), fit)
-    pixels = torch.from_numpy(np.array(image, dtype=np.float32))  # (H, W, 3)
-    return pixels.permute(2, 0, 1)[None].contiguous() / 255
+    return as_picture(source).load(size, fit)
+
+
+class Picture:
+    """A picture that is read and decoded once, however often its hash or its pixels are asked for.
+
+    Args:
+        source: anything that `load_image` takes.
+
+    Raises:
+        InputError: the file cannot be read, or, when the pixels are needed, is no image.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._content, self._name = source, "this image"
+        if isinstance(source, (str, os.PathLike)):
+            self._name = f"'{os.fspath(source)}'"
+            with named_faults(self._name):
+                self._content = Path(source).read_bytes()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes, or of the pixels of an image that is in no file."""
+        if isinstance(self._content, bytes):
+            return hashlib.sha256(self._content).hexdigest()
+        pixels = repr(self._image.size).encode() + self._image.tobytes()
+        return hashlib.sha256(pixels).hexdigest()
+
+    @cached_property
+    def _image(self) -> Image.Image:
+        return _flatten(_decode(self._content, self._name))
+
+    def size_at(self, size: tuple[int, int] | int | None) -> tuple[int, int]:
+        """Height and width that `load` gives at that size."""
+        width, height = self._image.size
+        if not isinstance(size, int):
+            return size or (height, width)
+        scale = size / max(width, height)
+        sides = round(height * scale), round(width * scale)
+        if min(sides) < SMALLEST:
+            raise InputError(
+                f"an image {width} wide and {height} high has a shorter side under {SMALLEST} "
+                "pixels at that size; crop it or make it larger"
+            )
+        return sides
+
+    def load(
+        self, size: tuple[int, int] | int | None = None, fit: Literal["crop", "stretch"] = "crop"
+    ) -> Tensor:
+        """The pixels, (1, 3, H, W) float32 in [0, 1]; ``size`` and ``fit`` as for `load_image`."""
+        image = self._image
+        if size is not None:
+            height, width = self.size_at(check_size(size))
+            if fit not in ("crop", "stretch"):
+                raise InputError(unknown("fit", fit, ["crop", "stretch"]))
+            resize = ImageOps.fit if fit == "crop" else Image.Image.resize
+            image = resize(image, (width, height), Image.Resampling.LANCZOS)
+        pixels = torch.from_numpy(np.array(image, dtype=np.float32))  # (H, W, 3)
+        return pixels.permute(2, 0, 1)[None].contiguous() / 255
 
 
 FAULTS: dict[type[Exception], str] = {  # what may go wrong with a file, and the way out
@@ -68,30 +121,33 @@ FAULTS: dict[type[Exception], str] = {  # what may go wrong with a file, and the
 }
 
 
-def _open(source: Source) -> Image.Image:
-    if isinstance(source, Tensor):
-        return to_pil(source)
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if isinstance(source, Image.Image):
-        return ImageOps.exif_transpose(source)
-    if not isinstance(source, (str, os.PathLike, bytes)):
-        raise InputError(f"cannot load an image from {type(source).__name__}; give a path")
+@contextlib.contextmanager
+def named_faults(name: str) -> Iterator[None]:
+    """Turn what may go wrong with a file into an InputError of one line."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            Image.init()
-            kinds = [name for name in Image.OPEN if name != "EPS"]  # which starts Ghostscript
-            file = io.BytesIO(source) if isinstance(source, bytes) else source
-            image = Image.open(file, formats=kinds)
-        if image.width * image.height > MOST_PIXELS:
-            raise Image.DecompressionBombError
-        with image:
-            return ImageOps.exif_transpose(image)
+        yield
     except Exception as error:
         fault = next(words for kind, words in FAULTS.items() if isinstance(error, kind))
-        name = "this image" if isinstance(source, bytes) else f"'{os.fspath(source)}'"
         raise InputError(f"{name} {fault}") from None
+
+
+def _decode(content: Source, name: str) -> Image.Image:
+    if isinstance(content, Tensor):
+        return to_pil(content)
+    if isinstance(content, np.ndarray):
+        return _from_array(content)
+    if isinstance(content, Image.Image):
+        return ImageOps.exif_transpose(content)
+    if not isinstance(content, bytes):
+        raise InputError(f"cannot load an image from {type(content).__name__}; give a path")
+    with named_faults(name), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        Image.init()
+        kinds = [kind for kind in Image.OPEN if kind != "EPS"]  # which starts Ghostscript
+        with Image.open(io.BytesIO(content), formats=kinds) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            return ImageOps.exif_transpose(image)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -126,36 +182,22 @@ def _flatten(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _resize(image: Image.Image, size: tuple[int, int] | int, fit: str) -> Image.Image:
-    if isinstance(size, int):
-        scale = size / max(image.size)
-        size = round(image.height * scale), round(image.width * scale)
-        if min(size) < SMALLEST:
-            raise InputError(
-                f"an image {image.width} wide and {image.height} high has a shorter side under "
-                f"{SMALLEST} pixels at that size; crop it or make it larger"
-            )
-    width_height = size[1], size[0]
-    if fit not in ("crop", "stretch"):
-        raise InputError(unknown("fit", fit, ["crop", "stretch"]))
-    if fit == "crop":
-        return ImageOps.fit(image, width_height, Image.Resampling.LANCZOS)
-    return image.resize(width_height, Image.Resampling.LANCZOS)
-
-
 def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
     mean, std = image.new_tensor([IMAGENET_MEAN, IMAGENET_STD])[:, :, None, None]  # (3, 1, 1) each
     return mean, std
 
 
-def standardise(image: Tensor) -> Tensor:
+def standardize(image: Tensor) -> Tensor:
     """Subtract ImageNet's mean from each channel and divide by its deviation; (B, 3, H, W)."""
     mean, std = _statistics(image)
     return (image - mean) / std
 
 
+standardise = standardize  # its name before 0.2
+
+
 def restore(image: Tensor, clip: bool = True) -> Tensor:
-    """Undo `standardise` and clip to [0, 1]; (B, 3, H, W)."""
+    """Undo `standardize` and clip to [0, 1]; (B, 3, H, W)."""
     mean, std = _statistics(image)
     image = image * std + mean
     return image.clamp(0, 1) if clip else image
@@ -195,13 +237,9 @@ def save_image(
 
 def image_hash(source: Source) -> str:
     """SHA-256 of a file's bytes, or of the pixels of an image that is in no file."""
-    if isinstance(source, (str, os.PathLike)):
-        try:
-            return hashlib.sha256(Path(source).read_bytes()).hexdigest()
-        except OSError:
-            _open(source)  # which says what is wrong
-            raise
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    image = _flatten(_open(source))
-    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+    return as_picture(source).sha256
+
+
+def as_picture(source: Source) -> Picture:
+    """A picture that is read once; one that is already read is passed on."""
+    return source if isinstance(source, Picture) else Picture(source)

@@ -3,6 +3,7 @@
 Each returns a scalar that is a mean over the images of the batch, and never carries a weight.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -59,9 +60,31 @@ class _SelfProduct(torch.autograd.Function):
         return f @ both.to(f.dtype)
 
 
-def style_loss(features: Tensor, target_gram: Tensor) -> Tensor:
-    """Mean squared error of the Gram matrix of ``features`` (B, C, H, W) and a target (B, C, C)."""
-    return F.mse_loss(gram_matrix(features), target_gram)
+def masked_gram(features: Tensor, mask: Tensor) -> Tensor:
+    """Gram matrix of the features (B, C, H, W) within a mask (1, 1, H, W) in [0, 1], (B, C, C).
+
+    The products of the masked features carry the mask squared, so they are divided by the mean of
+    its square: a region's Gram matrix then depends neither on its area nor on how soft its edge is.
+    """
+    return gram_matrix(mask.to(features.dtype) * features) / mask.square().mean()
+
+
+def style_loss(features: Tensor, target_gram: Tensor | Sequence[tuple[Tensor, float]]) -> Tensor:
+    """Mean squared error of the Gram matrix of ``features`` (B, C, H, W) and its target.
+
+    Args:
+        features: of the image.
+        target_gram: the style's `gram_matrix`, (1, C, C) or (B, C, C); for several styles, pairs
+            of such a matrix and the style's share.
+    """
+    gram = gram_matrix(features)
+    targets = [(target_gram, 1.0)] if isinstance(target_gram, Tensor) else target_gram
+    return by_share([(F.mse_loss(gram, t.expand_as(gram)), share) for t, share in targets])
+
+
+def by_share(losses: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """The losses of several styles, each times the style's share, added up."""
+    return torch.stack([share * loss for loss, share in losses]).sum()
 
 
 def total_variation(image: Tensor) -> Tensor:

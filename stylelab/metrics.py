@@ -1,4 +1,4 @@
-"""What a picture is worth, on yardsticks that no loss weight enters.
+"""Measures of a picture that are independent of the loss weights.
 
 Every function takes images (1, 3, H, W) in [0, 1] and returns a float.
 """
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylelab.images import standardise
+from stylelab.images import standardize
 from stylelab.losses import gram_matrix
 from stylelab.vgg.network import VGG19
 
@@ -46,7 +46,7 @@ def content_distance(image: Tensor, content: Tensor) -> float:
 
     ||F(image) - F(content)|| / ||F(content)||, Frobenius norms, after Gatys et al. 2016.
     """
-    (of_image, _), (reference, _) = _read(image, image._version), _read(content, content._version)
+    (of_image, _), (reference, _) = _read(image), _read(content)
     return float((of_image - reference).norm() / reference.norm())
 
 
@@ -55,7 +55,7 @@ def style_distance(image: Tensor, style: Tensor) -> float:
 
     The mean over relu1_1 ... relu5_1 of ||G(image) - G(style)|| / ||G(style)||, Frobenius norms.
     """
-    (_, of_image), (_, of_style) = _read(image, image._version), _read(style, style._version)
+    (_, of_image), (_, of_style) = _read(image), _read(style)
     pairs = zip(of_image, of_style, strict=True)
     return sum(float((a - b).norm() / b.norm()) for a, b in pairs) / len(STYLE_LAYERS)
 
@@ -104,12 +104,14 @@ def _yardstick() -> VGG19:
     return VGG19([CONTENT_LAYER, *STYLE_LAYERS])  # the original weights, in float32
 
 
+def _read(image: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The content layer's features and the style layers' Gram matrices."""
+    return _read_bytes(image.detach().contiguous().numpy().tobytes(), tuple(image.shape))
+
+
 @lru_cache(maxsize=6)  # one image is measured against the same content and styles as the last one
 @torch.no_grad()
-def _read(image: Tensor, version: int) -> tuple[Tensor, list[Tensor]]:
-    """The content layer's features and the style layers' Gram matrices.
-
-    ``version`` grows when a tensor is changed in place, so that it is read again.
-    """
-    features = _yardstick()(standardise(image))
+def _read_bytes(content: bytes, shape: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
+    image = torch.frombuffer(bytearray(content), dtype=torch.float32).view(shape)
+    features = _yardstick()(standardize(image))
     return features[CONTENT_LAYER], [gram_matrix(features[name]) for name in STYLE_LAYERS]

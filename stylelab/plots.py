@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stylelab.config import WEIGHTS
+from stylelab.config import LOSS_WEIGHTS
 from stylelab.images import to_pil
 
 # Colour-blind safe (Petroff 2021), on white in light and dark themes alike.
@@ -30,10 +30,15 @@ def size_name(image: Tensor) -> str:
     return "x".join(str(side) for side in image.shape[-2:])
 
 
+def value_text(value: Any) -> str:
+    """A setting's value in a label: floats without trailing zeros."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def terms(history: pd.DataFrame) -> pd.DataFrame:
     """The history (a row a step) with the layers of each term added up, indexed by step."""
     # A live run's history tells its loss weights, too.
-    columns = history.set_index("step").drop(columns=["seconds", *WEIGHTS], errors="ignore")
+    columns = history.set_index("step").drop(columns=["seconds", *LOSS_WEIGHTS], errors="ignore")
     return columns.T.groupby(lambda name: name.split("/")[0], sort=False).sum().T
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylelab import Config, InputError, load_image, sample, stylize
-from stylelab.images import standardise
+from stylelab.images import standardize
 from stylelab.maths.patches import match, read_patches
 from stylelab.methods import cnnmrf
 from stylelab.vgg.network import VGG19
@@ -17,7 +17,7 @@ def maps():
     """relu3_1 and relu4_1 of VGG-19: a photo and two paintings."""
     model = VGG19(["relu3_1", "relu4_1"])
     names = "chenonceau", "cafe_terrace_at_night", "church_at_auvers"
-    return [model(standardise(load_image(sample(name), (96, 144)))) for name in names]
+    return [model(standardize(load_image(sample(name), (96, 144)))) for name in names]
 
 
 @pytest.mark.parametrize("layer", ["relu3_1", "relu4_1"])
@@ -71,8 +71,8 @@ def test_the_loss_by_hand():
 def test_style_terms_vanish_where_the_image_is_the_style(small, content, style):
     config = replace(small, method="cnnmrf", options=STRIDE_ONE)
     model = VGG19(cnnmrf.layers(config))
-    image = standardise(style)
-    terms = cnnmrf.objective(standardise(content), [(image, 1.0)], model, config)(image)
+    image = standardize(style)
+    terms = cnnmrf.objective([(image, 1.0)], model, config)(standardize(content))(image)
     assert list(terms) == ["content/relu4_2", "style/relu3_1", "style/relu4_1", "tv"]
     assert terms["style/relu3_1"] < 1e-9
     assert terms["style/relu4_1"] < 1e-9

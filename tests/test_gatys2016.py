@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylelab import PRESETS, gram_matrix
-from stylelab.images import standardise
+from stylelab.images import standardize
 from stylelab.methods import gatys2016
 from stylelab.vgg.network import VGG19
 
@@ -41,14 +41,14 @@ def objective(config, content, style):
     model = VGG19(gatys2016.layers(config), pooling="avg")
 
     def make(*styles):
-        pairs = [(standardise(s), 1 / len(styles)) for s in styles]
-        return gatys2016.objective(standardise(content), pairs, model, config)
+        pairs = [(standardize(s), 1 / len(styles)) for s in styles]
+        return gatys2016.objective(pairs, model, config)(standardize(content))
 
     return make
 
 
 def test_nothing_is_left_to_do_where_image_content_and_style_are_one(objective, content):
-    terms = objective(content)(standardise(content))
+    terms = objective(content)(standardize(content))
     assert list(terms) == [
         "content/conv4_2",
         *(f"style/relu{block}_1" for block in range(1, 6)),
@@ -58,14 +58,14 @@ def test_nothing_is_left_to_do_where_image_content_and_style_are_one(objective, 
 
 
 def test_two_styles_cost_the_mean_of_both(objective, content, style):
-    image = standardise(content.flip(3))
+    image = standardize(content.flip(3))
     one, two, both = (objective(*s)(image) for s in ((content,), (style,), (content, style)))
     for name, value in both.items():
         torch.testing.assert_close(value, (one[name] + two[name]) / 2)
 
 
 def test_the_gradient_points_downhill(objective, style, content):
-    terms, image = objective(style), standardise(content).requires_grad_()
+    terms, image = objective(style), standardize(content).requires_grad_()
     total = sum(terms(image).values())
     (gradient,) = torch.autograd.grad(total, image)
     with torch.no_grad():

@@ -24,9 +24,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A file may import only from its own wing and from those before it: a wing is a folder, or a file
 # beside the folders.
 WINGS = [
-    "errors", "registry", "config", "files", "images", "sample_pictures", "device",
-    "losses", "vgg", "maths", "methods", "metrics", "plots", "networks", "training",
-    "sweeps", "widgets", "applications", "exercises", "cli", "moved", "__init__", "__main__",
+    "errors", "sources", "registry", "config", "files", "images", "sample_pictures", "checkpoints",
+    "device", "losses", "vgg", "maths", "objectives", "methods", "metrics", "plots", "networks",
+    "training", "sweeps", "widgets", "applications", "exercises", "cli", "moved",
+    "__init__", "__main__",
 ]  # fmt: skip
 
 
@@ -74,13 +75,13 @@ def test_methods_and_networks_import_neither_each_other_nor_the_loop(folder):
 def test_the_package_stays_readable_in_an_evening():
     # The core is what one run of the standard method needs; all else is read by itself.
     core = {"errors", "registry", "config", "files", "images", "sample_pictures", "device"}
-    core |= {"losses", "vgg", "metrics", "training"}
+    core |= {"checkpoints", "losses", "objectives", "vgg", "metrics", "training"}
     beside = {PACKAGE / "training" / "trainer.py"}
     paths = [p for p in FILES if wing(p) in core and p not in beside]
     paths += [PACKAGE / "methods" / "gatys.py", PACKAGE / "maths" / "colours.py"]
     lines = [line for path in paths for line in path.read_text().splitlines()]
-    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 1750
-    assert max(len(path.read_text().splitlines()) for path in FILES) <= 320
+    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 2050
+    assert max(len(path.read_text().splitlines()) for path in FILES) <= 300
     assert max(len(path.read_text().splitlines()) for path in PACKAGE.glob("methods/*.py")) < 200
 
 

@@ -16,12 +16,11 @@ from stylelab import (
     Transfer,
     load_image,
     methods,
-    registry,
     sample,
-    standardise,
+    standardize,
     stylize,
 )
-from stylelab.config import LAYERS, WEIGHTS
+from stylelab.config import LAYERS, LOSS_WEIGHTS
 from stylelab.registry import METHODS, load_method
 
 ROOT = Path(__file__).parent.parent
@@ -87,15 +86,15 @@ def test_its_terms_are_finite_scalars_whose_groups_have_weights(name, config, co
         assert value.dtype == torch.float32, term
         assert value.isfinite(), term
     groups = {term.split("/")[0] for term in terms}
-    assert groups == set(load_method(name).weights(config))
+    assert groups == set(load_method(name).loss_weights(config))
     assert groups & {"content", "style"}
 
 
 @every_method
 def test_loss_weights_mean_the_same_with_each_method(name, config):
     """They scale their groups, and nothing else."""
-    weights = load_method(name).weights
-    for setting in WEIGHTS:
+    weights = load_method(name).loss_weights
+    for setting in LOSS_WEIGHTS:
         doubled = weights(replace(config, **{setting: 2 * getattr(config, setting)}))
         expected = {
             group: value * (2 if setting.startswith(group) else 1)
@@ -134,11 +133,11 @@ def test_the_same_settings_give_the_same_bytes(name, config, content, style, cha
 def test_shares_of_one_style_are_that_style(name, config, content, style):
     other = load_image(sample("night_cafe"), (40, 56))  # of another size than the content
     transfer = Transfer(content, style, config)
-    a, b, image = (standardise(x) for x in (style, other, content * 0.8))
-    base = standardise(content)
+    a, b, image = (standardize(x) for x in (style, other, content * 0.8))
+    base = standardize(content)
 
     def terms(styles):
-        objective = load_method(name).objective(base, styles, transfer.model, config)
+        objective = load_method(name).objective(styles, transfer.model, config)(base)
         with torch.no_grad():
             return {term: float(value) for term, value in objective(image).items()}
 
@@ -173,13 +172,13 @@ def test_an_unknown_method_is_named_with_those_that_are_known(content, style, sm
 
 
 def test_the_walk_through_of_contributing_works(tmp_path, monkeypatch, content, style, small):
-    """The very text: its file, its line and its test."""
+    """The very text: its file, its line and its test; and a method without touching the kit."""
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     name = re.search(r"`stylelab/methods/(\w+)\.py`:\n\n```python", text)[1]
-    code, test = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code, test, own = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / f"{name}.py").write_text(code, "utf-8")
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
-    monkeypatch.setattr(registry, "METHODS", (*METHODS, name))
+    monkeypatch.setattr(METHODS, "shipped", (*METHODS.shipped, name))
     try:
         config = replace(small, steps=2, options={"style_layers": ["relu2_1"]}, method=name)
         history = stylize(content, style, config, progress=False).history
@@ -191,7 +190,52 @@ def test_the_walk_through_of_contributing_works(tmp_path, monkeypatch, content, 
         assert checks
         for check in checks:
             check()
+        (tmp_path / "own.py").write_text(own, "utf-8")
+        METHODS.load_file(tmp_path / "own.py")
+        config = replace(small, steps=2, method=list(METHODS)[-1])
+        assert len(stylize(content, style, config, progress=False).history) == 2
     finally:
+        METHODS.own.clear()
+        METHODS.sources.clear()
         sys.modules.pop(f"stylelab.methods.{name}", None)
         methods.__dict__.pop(name, None)
         importlib.invalidate_caches()
+
+
+ONE_PICTURE = ("photo", "repair")
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ONE_PICTURE])
+def test_the_terms_of_a_batch_are_the_means_of_its_singles(name, config, content, style):
+    model = Transfer(content, style, config).model
+    objective = load_method(name).objective([(standardize(style), 1.0)], model, config)
+    contents = [standardize(x) for x in (content, content.flip(3))]
+    images = [standardize(x) for x in (content * 0.8, style)]
+    with torch.no_grad():
+        batch = objective(torch.cat(contents))(torch.cat(images))
+        singles = [objective(c)(x) for c, x in zip(contents, images, strict=True)]
+    for term, value in batch.items():
+        mean = (singles[0][term] + singles[1][term]) / 2
+        assert float(value) == pytest.approx(float(mean), rel=1e-3, abs=1e-7), term
+
+
+@pytest.mark.parametrize("name", ONE_PICTURE)
+def test_what_belongs_to_one_picture_refuses_a_batch_in_words(name, config, content, style):
+    model = Transfer(content, style, config).model
+    objective = load_method(name).objective([(standardize(style), 1.0)], model, config)
+    with pytest.raises(InputError, match=f"'{name}' takes one picture at a time, not a batch of 2"):
+        objective(standardize(torch.cat([content, content])))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ONE_PICTURE])
+def test_the_styles_are_read_once_whatever_the_contents(name, config, content, style):
+    model = Transfer(content, style, config).model
+    reads = []
+    read = type(model).forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model), "forward", lambda m, x: reads.append(1) or read(m, x))
+        objective = load_method(name).objective([(standardize(style), 1.0)], model, config)
+        assert len(reads) == 1
+        for x in (content, style):
+            objective(standardize(x))
+    assert len(reads) == 3

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import VGG19_Weights, vgg19
 
-from stylelab import VGG19, InputError, load_image, sample, samples, standardise
+from stylelab import VGG19, InputError, load_image, sample, samples, standardize
 from stylelab.config import CONVOLUTIONS, LAYERS
 from stylelab.vgg.convolution import WIDE, convolve
 from stylelab.vgg.weights import (
@@ -30,7 +30,7 @@ def torchvisions_features():
 
 @pytest.fixture(scope="module")
 def image():
-    return standardise(load_image(sample("chenonceau"), (48, 64)))
+    return standardize(load_image(sample("chenonceau"), (48, 64)))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_layer_normalised_network_differs_by_one_factor_a_layer(image):
 
 @pytest.mark.parametrize("pooling", ["max", "avg"])
 def test_normalised_activations_have_a_mean_of_two(pooling):
-    crops = standardise(torch.cat([load_image(sample(n), (128, 128)) for n in samples().index]))
+    crops = standardize(torch.cat([load_image(sample(n), (128, 128)) for n in samples().index]))
     by_layer = VGG19(pooling=pooling, normalise="layer", padding="zeros")(crops)
     by_filter = VGG19(pooling=pooling, normalise="filter", padding="zeros")(crops)
     for name in LAYERS:
@@ -115,7 +115,7 @@ def test_random_weights_depend_on_the_seed(image):
 
 
 def test_average_pooling_and_padding_are_what_they_say():
-    constant = standardise(torch.full((1, 3, 32, 32), 0.7))
+    constant = standardize(torch.full((1, 3, 32, 32), 0.7))
     replicated = VGG19(["relu1_1"], padding="replicate")(constant)["relu1_1"]
     zeros = VGG19(["relu1_1"], padding="zeros")(constant)["relu1_1"]
     assert replicated.flatten(2).std(2).max() < 1e-4  # no border
@@ -247,7 +247,7 @@ def test_packed_convolutions_are_the_plain_ones(dtype, content, monkeypatch):
     for packed in (True, False):
         if not packed:
             monkeypatch.setattr("stylelab.vgg.convolution.can_pack", lambda *_: False)
-        image = standardise(content).requires_grad_()
+        image = standardize(content).requires_grad_()
         features = model(image)
         sum(f.float().square().mean() for f in features.values()).backward()
         found.append((features, image.grad))
@@ -283,7 +283,7 @@ def test_recomputing_gives_the_same_features_and_gradients(dtype, content):
     found = []
     for recompute in (False, True):
         model = VGG19(["relu1_1", "conv3_1", "relu4_2"], recompute=recompute).to(dtype)
-        image = standardise(content).requires_grad_()
+        image = standardize(content).requires_grad_()
         features = model(image)
         sum(f.float().square().mean() for f in features.values()).backward()
         found.append((features, image.grad))

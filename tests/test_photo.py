@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from stylelab import Config, InputError, gram_matrix, style_loss, stylize
-from stylelab.images import standardise
+from stylelab.images import standardize
+from stylelab.losses import masked_gram
 from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
 from stylelab.methods import photo
 from stylelab.vgg.network import VGG19
@@ -28,7 +29,7 @@ def maps():
 def test_one_full_mask_is_the_plain_style_loss(maps):
     f, g = maps
     full = torch.ones(1, 1, 6, 8, dtype=f.dtype)
-    torch.testing.assert_close(photo.region_gram(g, full), gram_matrix(g))
+    torch.testing.assert_close(masked_gram(g, full), gram_matrix(g))
     loss = photo.region_style_loss(f, full, [gram_matrix(g)])
     torch.testing.assert_close(loss, style_loss(f, gram_matrix(g)))
 
@@ -37,14 +38,14 @@ def test_the_gram_of_a_region_is_that_of_a_picture_of_it_alone(maps):
     f, _ = maps
     left = torch.zeros(1, 1, 6, 8, dtype=f.dtype)
     left[..., :4] = 1
-    torch.testing.assert_close(photo.region_gram(f, left), gram_matrix(f[..., :4]))
+    torch.testing.assert_close(masked_gram(f, left), gram_matrix(f[..., :4]))
 
 
 def test_regions_count_by_their_part_of_the_picture(maps):
     f, g = maps
     masks = torch.zeros(2, 1, 6, 8, dtype=f.dtype)
     masks[0, ..., :2], masks[1, ..., 2:] = 1, 1
-    targets = [photo.region_gram(g, mask[None]) for mask in masks]
+    targets = [masked_gram(g, mask[None]) for mask in masks]
     plain = [style_loss(f[..., :2], targets[0]), style_loss(f[..., 2:], targets[1])]
     loss = photo.region_style_loss(f, masks, targets)
     torch.testing.assert_close(loss, plain[0] / 4 + plain[1] * 3 / 4)
@@ -52,11 +53,11 @@ def test_regions_count_by_their_part_of_the_picture(maps):
 
 def run(content, style, config):
     model = VGG19(photo.layers(config))
-    return photo.objective(standardise(content), [(standardise(style), 1.0)], model, config)
+    return photo.objective([(standardize(style), 1.0)], model, config)(standardize(content))
 
 
 def test_nothing_is_left_to_do_where_image_content_and_style_are_one(config, content):
-    terms = run(content, content, config)(standardise(content))
+    terms = run(content, content, config)(standardize(content))
     assert [*terms][:2] == ["content/conv4_2", "style/relu1_1"]
     assert [*terms][-2:] == ["tv", "matting"]
     assert all(value < 1e-6 for name, value in terms.items() if name != "tv")
@@ -68,8 +69,8 @@ def test_a_region_takes_its_own_style_only(config, content):
     two[:, 0, :24], two[:, 2, 24:] = 1, 1
     swapped = two.flip(2)
     polygons = {"content_polygons": (TOP,), "style_polygons": (TOP,)}
-    guided = run(two, swapped, replace(config, options=polygons))(standardise(two))
-    free = run(two, swapped, config)(standardise(two))
+    guided = run(two, swapped, replace(config, options=polygons))(standardize(two))
+    free = run(two, swapped, config)(standardize(two))
     assert free["style/relu1_1"] < 0.1 * guided["style/relu1_1"]
 
 
@@ -78,9 +79,9 @@ def test_regions_come_from_pictures_too(config, content, style, tmp_path):
     labels[:24] = 255
     Image.fromarray(labels).save(path := tmp_path / "labels.png")
     options = {"content_regions": str(path), "style_regions": str(path)}
-    drawn = run(content, style, replace(config, options=options))(standardise(style))
+    drawn = run(content, style, replace(config, options=options))(standardize(style))
     polygons = {"content_polygons": (TOP,), "style_polygons": (TOP,)}
-    told = run(content, style, replace(config, options=polygons))(standardise(style))
+    told = run(content, style, replace(config, options=polygons))(standardize(style))
     for name, value in drawn.items():
         torch.testing.assert_close(value, told[name])
     Image.fromarray(labels // 2).save(other := tmp_path / "other.png")

@@ -11,13 +11,14 @@ from stylelab import (
     repair,
     sample,
     save_image,
-    standardise,
+    standardize,
     style_distance,
     stylize,
 )
 from stylelab.applications.repairs import DEFAULT, fill_smoothly
+from stylelab.losses import masked_gram
 from stylelab.maths.patches import match, read_patches
-from stylelab.methods.repair import masked_gram, near, patch_loss, whole_patches
+from stylelab.methods.repair import near, patch_loss, whole_patches
 
 SIZE = (64, 96)
 
@@ -148,5 +149,5 @@ def test_features_of_the_hole_are_no_example(painting, hole, mask, config):
     config = replace(config, mask=str(mask))
     white = torch.lerp(painting, torch.ones_like(painting), hole)
     transfer = Transfer(white, white, config)
-    terms = transfer.objective(standardise(white))
-    assert terms["patches/relu3_1"] > transfer.objective(standardise(painting))["patches/relu3_1"]
+    terms = transfer.objective(standardize(white))
+    assert terms["patches/relu3_1"] > transfer.objective(standardize(painting))["patches/relu3_1"]

@@ -1,21 +1,26 @@
+import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from stylelab import (
     VGG19,
+    Diverged,
     InputError,
+    Result,
+    StyleFit,
     StyleNetwork,
     fit_style,
     gram_matrix,
     load_image,
     sample,
-    standardise,
+    standardize,
     style_loss,
 )
-from stylelab.networks.multistyle import SHA256, packaged_path
+from stylelab.networks.multistyle import SHA256, read_packaged, styles_path
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -48,7 +53,7 @@ def test_a_style_is_990_numbers(network):
 @pytest.mark.parametrize("style", [0, 19, {3: 0.5, 12: 0.5}])
 def test_it_paints_what_onnxruntime_paints(network, size, style):
     providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(str(packaged_path()), providers=providers)
+    session = onnxruntime.InferenceSession(str(styles_path()), providers=providers)
     image = load_image(sample("pont_du_gard"), size)
     shares = network.shares(style).numpy()
     (expected,) = session.run(None, {"image": image.numpy(), "style_weights": shares})
@@ -97,7 +102,7 @@ def test_a_style_is_fitted_by_its_numbers_alone(network, small, tmp_path):
     model = VGG19(small.style_layers)
 
     def distance(picture):
-        features, known = model(standardise(picture)), model(standardise(style))
+        features, known = model(standardize(picture)), model(standardize(style))
         grams = {name: gram_matrix(known[name]) for name in small.style_layers}
         return sum(float(style_loss(features[n], gram)) for n, gram in grams.items())
 
@@ -126,6 +131,96 @@ def test_the_same_seed_fits_the_same_numbers(network, small, image):
     other = fit_style(network, image, image, replace(small, seed=1), 1, crop=32, batch=1)
     assert torch.equal(*rows)
     assert not torch.equal(rows[0], other)
+
+
+@pytest.fixture
+def fit(network, small, image):
+    return lambda: StyleFit(network, image, image, small, steps=6, crop=32, batch=2)
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_bytes(network, small, image, tmp_path, fit):
+    whole = fit_style(network, image, image, small, 6, crop=32)
+    settings = {"steps": 6, "crop": 32, "out": tmp_path / "fit"}
+
+    def interrupt(step, losses):
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    part = fit_style(network, image, image, small, on_step=interrupt, **settings)
+    assert not torch.equal(part, whole)
+    assert Result.load(tmp_path / "fit").interrupted
+    rest = fit_style(network, image, image, small, **settings)
+    assert torch.equal(rest, whole)
+    names = {path.name for path in (tmp_path / "fit").iterdir()}
+    assert names == {"image.png", "history.csv", "result.json", "style.safetensors"}
+    again = fit_style(network, image, image, small, on_step=pytest.fail, **settings)
+    assert torch.equal(again, whole)
+    other = {**settings, "steps": 7}
+    with pytest.raises(InputError, match="holds another run"):
+        fit_style(network, image, image, small, **other)
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+def test_a_fit_resumes_from_its_state_to_the_same_bytes(fit, stop):
+    whole, part, rest = fit(), fit(), fit()
+    list(whole)
+    for step in part:
+        if step == stop:
+            break
+    rest.load_state_dict(part.state_dict())
+    assert list(rest) == list(range(stop + 1, 7))
+    assert torch.equal(rest.row, whole.row)
+    columns = [t.history.drop(columns="seconds").to_numpy() for t in (rest, whole)]
+    np.testing.assert_array_equal(*columns)
+
+
+def test_a_fit_has_a_history_and_a_result(fit, network, image):
+    one = fit()
+    list(one)
+    assert {"total", "tv", "content/relu4_4", "style/relu1_1"} <= set(one.history)
+    groups = one.last_losses()
+    last = one.history.iloc[-1]
+    assert groups["style"] == pytest.approx(last.filter(like="style/").sum(), rel=1e-5)
+    expected = groups["content"] + 1000 * groups["style"] + 10 * groups["tv"]
+    assert groups["total"] == pytest.approx(expected, rel=1e-4)
+    result = one.result()
+    torch.testing.assert_close(result.image, network(image, one.row.detach()))
+    assert not result.interrupted
+    assert result.info["fit"] == {"steps": 6, "learning_rate": 0.03, "crop": 32, "batch": 2}
+
+
+def test_a_poisoned_batch_stops_the_fit_with_step_and_term(fit, monkeypatch):
+    crops = StyleFit.crops
+
+    def poisoned(one):
+        found = crops(one)
+        return found * torch.nan if one.steps_done == 3 else found
+
+    monkeypatch.setattr(StyleFit, "crops", poisoned)
+    with pytest.raises(Diverged, match=r"step 4: \S+ became nan; lower the learning_rate \(0.03\)"):
+        list(fit())
+
+
+def test_the_network_that_is_fitted_stays_as_it_is_though_the_fit_fails(fit, network, monkeypatch):
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    monkeypatch.setattr(StyleFit, "terms", lambda *given: {"tv": torch.tensor(torch.nan)})
+    with pytest.raises(RuntimeError):
+        list(fit())
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert not any(value.requires_grad for value in network.parameters())
+
+
+def test_a_network_is_built_from_any_values_of_its_architecture():
+    values = read_packaged()
+    few = {k: v[:3] if ".norm." in k else v for k, v in values.items()}
+    network = StyleNetwork(few, "three of them")
+    assert (network.names, network.table.shape) == (["0", "1", "2"], (3, 990))
+    image = load_image(sample("chenonceau"), (32, 48))
+    assert torch.equal(network(image, 2), StyleNetwork()(image, 2))
+    gamma, beta = network.places["res.2.1"]
+    assert torch.equal(network.table[1, gamma], values["res.2.1.norm.gamma"][1])
+    assert torch.equal(network.table[1, beta], values["res.2.1.norm.beta"][1])
 
 
 @pytest.mark.parametrize(
@@ -189,7 +284,7 @@ def test_a_missing_or_changed_package_is_named(monkeypatch, tmp_path):
             StyleNetwork()
     (tmp_path / "changed.onnx").write_bytes(b"changed")
     monkeypatch.setattr(
-        "stylelab.networks.multistyle.packaged_path", lambda: tmp_path / "changed.onnx"
+        "stylelab.networks.multistyle.styles_path", lambda: tmp_path / "changed.onnx"
     )
     with pytest.raises(InputError, match="not the file that was expected"):
         StyleNetwork()

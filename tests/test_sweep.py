@@ -202,8 +202,8 @@ def test_workers_that_do_not_see_the_folder_send_their_files_back(tmp_path, monk
     module = importlib.import_module("stylelab.sweeps.runs")
     real = module.execute
 
-    def far(key, run, out, threads):
-        return real(key, run, tmp_path / "nowhere", threads)
+    def far(key, run, out, threads, methods):
+        return real(key, run, tmp_path / "nowhere", threads, methods)
 
     monkeypatch.setattr(module, "execute", far)
     with ThreadPoolExecutor(1) as executor:

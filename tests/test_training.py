@@ -22,7 +22,7 @@ from stylelab import (
     stylize,
 )
 from stylelab.device import pick_device, pick_precision
-from stylelab.training.preparation import identify
+from stylelab.training.identity import read_inputs
 
 OPTIMIZERS = {
     "adam": {"decay_every": 4},
@@ -455,5 +455,7 @@ def test_another_picture_under_the_same_name_is_another_run(tmp_path, small):
     config, hashes = replace(small, mask=str(path)), set()
     for grey in (0, 99):
         Image.new("RGB", (48, 32), (grey,) * 3).save(path)
-        hashes.add(identify(sample("chenonceau"), sample("night_cafe"), config)["mask_sha256"])
+        hashes.add(
+            read_inputs(sample("chenonceau"), sample("night_cafe"), config).identity["mask_sha256"]
+        )
     assert len(hashes) == 2

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from stylelab import InputError, load_image, sample
-from stylelab.images import standardise
+from stylelab.images import standardize
 from stylelab.maths.attention import (
     attention,
     attention_rows,
@@ -11,7 +11,7 @@ from stylelab.maths.attention import (
     stroke_weights,
 )
 from stylelab.maths.patches import lay, match, patch_places, read_patches, style_swap
-from stylelab.maths.statistics import adain, moments, normalise, wct
+from stylelab.maths.statistics import adain, moments, normalize, wct
 from stylelab.vgg.network import VGG19
 
 
@@ -26,7 +26,7 @@ def real():
     """relu3_1 of VGG-19 of a photo and of a painting, each with more positions than channels."""
     model = VGG19(["relu3_1"])
     names = "chenonceau", "cafe_terrace_at_night"
-    images = [standardise(load_image(sample(name), (96, 144))) for name in names]
+    images = [standardize(load_image(sample(name), (96, 144))) for name in names]
     return [model(image)["relu3_1"].double() for image in images]
 
 
@@ -63,7 +63,7 @@ def test_a_picture_is_its_own_style(transform, real):
 
 @pytest.mark.parametrize("temperature", [0.1, 1, 16])
 def test_attention_is_a_mean_whose_shares_sum_to_one(temperature, real):
-    queries, keys = (normalise(f)[0].flatten(1) for f in real)
+    queries, keys = (normalize(f)[0].flatten(1) for f in real)
     rows = attention_rows(queries, keys, temperature)
     assert rows.min() >= 0
     torch.testing.assert_close(rows.sum(1), torch.ones(len(rows), dtype=rows.dtype))

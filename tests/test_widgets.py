@@ -205,7 +205,7 @@ def test_another_method_is_chosen_and_scales_the_weights(lab):
     assert lab.join(WAIT)
     assert lab.error is None
     assert "style/relu3_1" in lab.history
-    assert lab._transfer.weights == load_method("cnnmrf").weights(lab.panel.config)
+    assert lab._transfer.loss_weights == load_method("cnnmrf").loss_weights(lab.panel.config)
 
 
 def test_errors_are_kept_and_shown_in_words(lab, monkeypatch):

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,11 +14,19 @@ from torch import Tensor
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
 from stylelab.files import write_atomically
-from stylelab.images import MOST_PIXELS, SUFFIXES, Source, load_image, save_image, to_pil
+from stylelab.images import (
+    MOST_PIXELS,
+    SUFFIXES,
+    Source,
+    load_image,
+    save_image,
+    standardize,
+    to_pil,
+)
 from stylelab.maths.flow import optical_flow, positions, sample_at, temporal_loss, visible, warp
 from stylelab.plots import Shown, show_webp
-from stylelab.training.preparation import Objective, Styles
-from stylelab.training.transfer import Transfer
+from stylelab.training.identity import StyleSources
+from stylelab.training.transfer import ExtraTerms, Transfer
 
 MOST_FRAMES = 1000
 LATER_RATE = 1 / 3  # of the learning rate, in frames that start almost done
@@ -25,7 +34,7 @@ LATER_RATE = 1 / 3  # of the learning rate, in frames that start almost done
 
 def film(
     frames: Sequence[Source],
-    style: Styles,
+    style: StyleSources,
     config: Config = PRESETS["paper"],
     later_steps: int | None = None,
     temporal_weight: float = 300.0,
@@ -62,33 +71,28 @@ def film(
         learning_rate=LATER_RATE * config.learning_rate,
     )
     painted: list[Tensor] = []
-    variable = None
+    last = None
     for i, picture in enumerate(pictures):
-        transfer = Transfer(picture, style, config if i == 0 else later)
-        if variable is not None:
-            last = pictures[i - 1]
-            flow = optical_flow(picture, last) if flows is None else flows[i - 1]
-            seen = visible(flow, optical_flow(last, picture) if flows is None else None)
-            flow, seen = flow.to(variable), seen.to(variable)
-            moved = warp(variable, flow)
-            # What was not to be seen before starts as the content, as in a first frame.
-            start = torch.lerp(transfer.variable.detach(), moved, seen)
-            with torch.no_grad():
-                transfer.variable.copy_(start)
-            if temporal_weight:
-                transfer.objective = _with_temporal(transfer.objective, moved, seen)
-                transfer.weights = {**transfer.weights, "temporal": temporal_weight}
+        start: Tensor | None = None
+        extra: ExtraTerms = {}
+        if last is not None:
+            before = pictures[i - 1]
+            flow = optical_flow(picture, before) if flows is None else flows[i - 1]
+            seen = visible(flow, optical_flow(before, picture) if flows is None else None)
+            seen = seen.to(last)
+            moved = warp(last, flow.to(last))
+            # What was hidden in the last frame starts as the content.
+            start = torch.lerp(standardize(picture).to(last), moved, seen)
+            loss = partial(temporal_loss, moved=moved, seen=seen)
+            extra = {"temporal": (loss, temporal_weight)} if temporal_weight else {}
+        transfer = Transfer(picture, style, later if i else config, start, extra)
         for _ in transfer:
             pass
-        variable = transfer.variable.detach()
+        last = transfer.shown.detach()
         painted.append(transfer.image)
         if on_frame is not None:
             on_frame(i, transfer)
     return painted
-
-
-def _with_temporal(objective: Objective, moved: Tensor, seen: Tensor) -> Objective:
-    return lambda image: {**objective(image), "temporal": temporal_loss(image, moved, seen)}
 
 
 def camera_move(

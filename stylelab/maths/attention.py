@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.maths.patches import CHUNK, style_swap
-from stylelab.maths.statistics import adain, normalise
+from stylelab.maths.statistics import adain, normalize
 
 
 def attention_rows(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:
@@ -22,7 +22,7 @@ def attention(content: Tensor, style: Tensor, temperature: float = 1.0) -> Tenso
     projections f, g and h; the products are divided by ``temperature``.
     """
     values = style[0].flatten(1).mT  # (h*w, C)
-    queries, keys = normalise(content)[0].flatten(1), normalise(style)[0].flatten(1)
+    queries, keys = normalize(content)[0].flatten(1), normalize(style)[0].flatten(1)
     parts = [
         attention_rows(some, keys, temperature) @ values
         for some in torch.split(queries, max(1, CHUNK // len(values)), 1)
@@ -49,7 +49,7 @@ def multi_stroke(content: Tensor, style: Tensor, scales: Sequence[float] = (0.5,
 
 def saliency(features: Tensor) -> Tensor:
     """How much attention a position gets from all others, as its rank from 0 to 1: (1, 1, H, W)."""
-    flat = normalise(features)[0].flatten(1)
+    flat = normalize(features)[0].flatten(1)
     scale = len(flat) ** 0.5
     rows = max(1, CHUNK // flat.shape[1])
     received = torch.stack(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.errors import InputError
-from stylelab.maths.statistics import normalise
+from stylelab.maths.statistics import normalize
 
 CHUNK = 2**24  # products held at a time: 64 MB in float32
 
@@ -71,5 +71,5 @@ def style_swap(content: Tensor, style: Tensor) -> Tensor:
     After Chen and Schmidt 2016; alike are normalised features, so that a dark picture finds its
     patches in a bright one (Sheng et al. 2018 whiten for that).
     """
-    index, _ = match(read_patches(normalise(content)), read_patches(normalise(style)))
+    index, _ = match(read_patches(normalize(content)), read_patches(normalize(style)))
     return lay(read_patches(style)[index], content.shape)[0]

@@ -12,7 +12,7 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (features - mean).square().mean((2, 3), keepdim=True).sqrt()
 
 
-def normalise(features: Tensor) -> Tensor:
+def normalize(features: Tensor) -> Tensor:
     """Each channel with mean zero and deviation one; a channel that never fires stays zero."""
     mean, deviation = moments(features)
     return (features - mean) / deviation.clamp_min(1e-6)
@@ -24,7 +24,7 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
     t = s_s (f_c - m_c) / s_c + m_s.
     """
     mean, deviation = moments(style)
-    return deviation * normalise(content) + mean
+    return deviation * normalize(content) + mean
 
 
 def wct(content: Tensor, style: Tensor) -> Tensor:

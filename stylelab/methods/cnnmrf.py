@@ -5,7 +5,6 @@ patch of the image's features is drawn to the style patch of largest normalised 
 The paper's three octaves are ``Config(scales=3)``.
 """
 
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -13,8 +12,17 @@ from pydantic import Field
 from torch import Tensor
 
 from stylelab.config import Config, Layers, checked
-from stylelab.losses import content_loss, total_variation
+from stylelab.losses import total_variation
 from stylelab.maths.patches import lay, match, read_patches
+from stylelab.objectives import (
+    Objective,
+    Styles,
+    Terms,
+    TermsOf,
+    content_terms,
+    read_layers,
+    standard_weights,
+)
 from stylelab.vgg.network import VGG19
 
 SCALE = 1e-3
@@ -32,57 +40,54 @@ class Options:
 
 
 def layers(config: Config) -> tuple[str, ...]:
-    options: Options = config.method_options
+    options = config.options_as(Options)
     return options.content_layers + options.patch_layers
 
 
-def weights(config: Config) -> dict[str, float]:
-    return {
-        "content": config.content_weight,
-        "style": config.style_weight * SCALE,
-        "tv": config.tv_weight,
-    }
+def loss_weights(config: Config) -> dict[str, float]:
+    return standard_weights(config, style_scale=SCALE)
 
 
 def patch_loss(features: Tensor, style_patches: Tensor, stride: int = 1) -> Tensor:
     """Mean squared distance of each 3x3 patch of a map (1, C, H, W) to its match (equation 2).
 
-    The matches are found anew at each call and carry no gradient: the loss depends on the image
-    alone, and not on how often it was asked for. ``style_patches`` is (Q, 9*C).
+    The matches are found at each call and carry no gradient: the loss depends on the image alone,
+    and not on how often it was computed. ``style_patches`` is (Q, 9*C).
     """
     with torch.no_grad():
         index, _ = match(read_patches(features, stride), style_patches)
         matched = style_patches[index]  # (P, 9*C)
         mean, count = lay(matched, features.shape, stride)
-        # All matches over a position differ from the features by their mean's difference and,
-        # which no image can change, from each other.
+        # The squared distance of a position to the matches that cover it is that to their mean plus
+        # the matches' own variance, which does not depend on the image.
         rest = (matched - read_patches(mean, stride)).square().mean()
-    # So the sum over patches is one over positions, and no patch of the image is ever copied.
+    # So the sum over patches becomes one over positions, and no patch of the image is copied.
     return (count * (features - mean).square()).sum() / matched.numel() + rest
 
 
-def objective(
-    content: Tensor, styles: list[tuple[Tensor, float]], model: VGG19, config: Config
-) -> Callable[[Tensor], dict[str, Tensor]]:
+def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
     """With several styles each patch finds its match among those of all; shares do not enter."""
-    options: Options = config.method_options
-    with torch.no_grad():
-        features = model(content)
-        content_targets = {name: features[name].float() for name in options.content_layers}
-        read = [model(style) for style, _ in styles]
-        patches = {
-            name: torch.cat([read_patches(f[name].float(), options.stride) for f in read])
-            for name in options.patch_layers
-        }
+    options = config.options_as(Options)
+    read = [read_layers(model, style, options.patch_layers) for style, _ in styles]
+    patches = {
+        name: torch.cat([read_patches(f[name], options.stride) for f in read])
+        for name in options.patch_layers
+    }
 
-    def terms(image: Tensor) -> dict[str, Tensor]:
-        features = model(image)
-        losses = {}
-        for name, target in content_targets.items():
-            losses[f"content/{name}"] = content_loss(features[name].float(), target)
-        for name, known in patches.items():
-            losses[f"style/{name}"] = patch_loss(features[name].float(), known, options.stride)
-        losses["tv"] = total_variation(image)
-        return losses
+    def with_content(content: Tensor) -> TermsOf:
+        targets = read_layers(model, content, options.content_layers)
 
-    return terms
+        def terms(image: Tensor) -> Terms:
+            features = model(image)
+            losses = content_terms(features, targets)
+            for name, known in patches.items():
+                each = [
+                    patch_loss(one[None], known, options.stride) for one in features[name].float()
+                ]
+                losses[f"style/{name}"] = torch.stack(each).mean()
+            losses["tv"] = total_variation(image)
+            return losses
+
+        return terms
+
+    return with_content

@@ -5,13 +5,20 @@ variation but what the config asks for. It goes with average pooling and L-BFGS,
 ``gatys`` sets them. "Layer conv1_1" is the map behind its ReLU in the authors' code.
 """
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor
 
 from stylelab.config import Config, Layers, checked
-from stylelab.losses import content_loss, gram_matrix, total_variation
+from stylelab.losses import by_share, gram_matrix, total_variation
+from stylelab.objectives import (
+    Objective,
+    Styles,
+    Terms,
+    TermsOf,
+    content_terms,
+    read_grams,
+    read_layers,
+    standard_weights,
+)
 from stylelab.vgg.network import VGG19
 
 SCALE = 0.01  # so that the default 1 : 1000 paints boldly and keeps the photograph's things
@@ -26,16 +33,12 @@ class Options:
 
 
 def layers(config: Config) -> tuple[str, ...]:
-    options: Options = config.method_options
+    options = config.options_as(Options)
     return options.content_layers + options.style_layers
 
 
-def weights(config: Config) -> dict[str, float]:
-    return {
-        "content": config.content_weight,
-        "style": config.style_weight * SCALE,
-        "tv": config.tv_weight,
-    }
+def loss_weights(config: Config) -> dict[str, float]:
+    return standard_weights(config, style_scale=SCALE)
 
 
 def style_energy(gram: Tensor, target: Tensor) -> Tensor:
@@ -48,30 +51,24 @@ def style_energy(gram: Tensor, target: Tensor) -> Tensor:
     return 0.25 * (channels * (gram - target)).square().mean()
 
 
-def objective(
-    content: Tensor, styles: list[tuple[Tensor, float]], model: VGG19, config: Config
-) -> Callable[[Tensor], dict[str, Tensor]]:
-    options: Options = config.method_options
-    with torch.no_grad():
-        features = model(content)
-        content_targets = {name: features[name].float() for name in options.content_layers}
-        read = [(model(style), share) for style, share in styles]
-        style_targets = {
-            name: [(gram_matrix(features[name]), share) for features, share in read]
-            for name in options.style_layers
-        }
+def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
+    options = config.options_as(Options)
+    grams = read_grams(model, styles, options.style_layers)
 
-    def terms(image: Tensor) -> dict[str, Tensor]:
-        features = model(image)
-        losses = {}
-        for name, target in content_targets.items():
+    def with_content(content: Tensor) -> TermsOf:
+        targets = read_layers(model, content, options.content_layers)
+
+        def terms(image: Tensor) -> Terms:
+            features = model(image)
             # Half the squared error (equation 1), as a mean, so that it does not grow with size.
-            losses[f"content/{name}"] = 0.5 * content_loss(features[name].float(), target)
-        for name, targets in style_targets.items():
-            gram = gram_matrix(features[name])
-            parts = [share * style_energy(gram, target) for target, share in targets]
-            losses[f"style/{name}"] = torch.stack(parts).sum() / len(style_targets)
-        losses["tv"] = total_variation(image)
-        return losses
+            losses = {k: 0.5 * loss for k, loss in content_terms(features, targets).items()}
+            for name in options.style_layers:
+                gram = gram_matrix(features[name])
+                energies = [(style_energy(gram, target), share) for target, share in grams[name]]
+                losses[f"style/{name}"] = by_share(energies) / len(options.style_layers)
+            losses["tv"] = total_variation(image)
+            return losses
 
-    return terms
+        return terms
+
+    return with_content

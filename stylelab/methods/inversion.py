@@ -4,7 +4,6 @@ argmin over x of |F(x) - T(F(content), F(style))|^2, for T of AdaIN, WCT, SANet 
 (`stylelab.transforms`). Their papers train a decoder to do that in one go; here the pixels do it.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
@@ -15,11 +14,18 @@ from stylelab.config import Config, Layers, checked
 from stylelab.losses import total_variation
 from stylelab.maths.attention import attention, multi_stroke
 from stylelab.maths.statistics import adain, wct
+from stylelab.objectives import (
+    Objective,
+    Styles,
+    Terms,
+    TermsOf,
+    read_layers,
+)
 from stylelab.vgg.network import VGG19
 
-SCALE = 1.0
-# A shallow layer has too many positions for all pairs of them, and no use for patches.
-LAYERS = {
+# At shallow layers, attention between all pairs of positions would take too much memory, and 3x3
+# patches are too small to hold a stroke.
+DEFAULT_LAYERS = {
     "adain": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
     "wct": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
     "sanet": ("relu4_1", "relu5_1"),
@@ -48,12 +54,12 @@ class Options:
 
 
 def layers(config: Config) -> tuple[str, ...]:
-    options: Options = config.method_options
-    return options.layers or LAYERS[options.transform]
+    options = config.options_as(Options)
+    return options.layers or DEFAULT_LAYERS[options.transform]
 
 
-def weights(config: Config) -> dict[str, float]:
-    return {"style": config.style_weight * SCALE, "tv": config.tv_weight}
+def loss_weights(config: Config) -> dict[str, float]:
+    return {"style": config.style_weight, "tv": config.tv_weight}
 
 
 def transform(content: Tensor, style: Tensor, options: Options) -> Tensor:
@@ -69,28 +75,30 @@ def transform(content: Tensor, style: Tensor, options: Options) -> Tensor:
     return content.lerp(styled, options.strength)
 
 
-def objective(
-    content: Tensor, styles: list[tuple[Tensor, float]], model: VGG19, config: Config
-) -> Callable[[Tensor], dict[str, Tensor]]:
+def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
     """Several styles are interpolated: the targets are the mean of theirs, by shares."""
-    options: Options = config.method_options
-    with torch.no_grad():
-        of_content = model(content)
-        read = [(model(style), share) for style, share in styles]
+    options, names = config.options_as(Options), layers(config)
+    read = [(read_layers(model, style, names), share) for style, share in styles]
+
+    def with_content(content: Tensor) -> TermsOf:
         targets = {}
-        for name in layers(config):
-            base = of_content[name].float()
-            styled = [share * transform(base, f[name].float(), options) for f, share in read]
+        for name, base in read_layers(model, content, names).items():
+            styled = [
+                torch.cat([share * transform(one[None], f[name], options) for one in base])
+                for f, share in read
+            ]
             targets[name] = torch.stack(styled).sum(0)
 
-    def terms(image: Tensor) -> dict[str, Tensor]:
-        features = model(image)
-        losses = {}
-        for name, target in targets.items():
-            # Over the target's own size, so that layers and transforms compare.
-            error = (features[name].float() - target).square().mean()
-            losses[f"style/{name}"] = error / target.square().mean()
-        losses["tv"] = total_variation(image)
-        return losses
+        def terms(image: Tensor) -> Terms:
+            features = model(image)
+            losses = {}
+            for name, target in targets.items():
+                # Over the target's own size, so that layers and transforms compare.
+                error = (features[name].float() - target).square().mean((1, 2, 3))
+                losses[f"style/{name}"] = (error / target.square().mean((1, 2, 3))).mean()
+            losses["tv"] = total_variation(image)
+            return losses
 
-    return terms
+        return terms
+
+    return with_content

@@ -5,7 +5,6 @@ Laplacian lets colours change only as an affine function of the photo's. The pap
 begins with the result of a plain transfer: save that, and give its path as ``Config(init=...)``.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
@@ -16,12 +15,21 @@ from torch import Tensor
 from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
 from stylelab.images import restore
-from stylelab.losses import content_loss, gram_matrix, total_variation
+from stylelab.losses import by_share, masked_gram, total_variation
 from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
 from stylelab.maths.regions import masks_at_layers, masks_of_labels, masks_of_polygons, sky_mask
+from stylelab.objectives import (
+    Objective,
+    Styles,
+    Terms,
+    TermsOf,
+    content_terms,
+    one_picture,
+    read_layers,
+    standard_weights,
+)
 from stylelab.vgg.network import VGG19
 
-SCALE = 1.0
 SMALLEST_REGION = 1e-3  # of the picture: smaller ones have no style to speak of
 
 Points = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
@@ -56,29 +64,18 @@ class Options:
 
 
 def layers(config: Config) -> tuple[str, ...]:
-    options: Options = config.method_options
+    options = config.options_as(Options)
     return options.content_layers + options.style_layers
 
 
-def weights(config: Config) -> dict[str, float]:
-    options: Options = config.method_options
-    return {
-        "content": config.content_weight,
-        "style": config.style_weight,
-        "tv": config.tv_weight,
-        "matting": options.smoothness * SCALE,
-    }
-
-
-def region_gram(features: Tensor, mask: Tensor) -> Tensor:
-    """Gram matrix of the features (1, C, H, W) in a region (1, 1, H, W), over its own area."""
-    return gram_matrix(mask.to(features.dtype) * features) / mask.mean()
+def loss_weights(config: Config) -> dict[str, float]:
+    return {**standard_weights(config), "matting": config.options_as(Options).smoothness}
 
 
 def region_style_loss(features: Tensor, masks: Tensor, targets: list[Tensor]) -> Tensor:
     """The style losses of all regions (K, 1, H, W), each times its part of the picture."""
     losses = [
-        mask.mean() * F.mse_loss(region_gram(features, mask[None]), target)
+        mask.mean() * F.mse_loss(masked_gram(features, mask[None]), target)
         for mask, target in zip(masks, targets, strict=True)
     ]
     return torch.stack(losses).sum()
@@ -127,40 +124,36 @@ def _labelled(name: str, image: Tensor, fit: Any) -> dict[Any, Tensor]:
     return dict(masks_of_labels(name, (image.shape[2], image.shape[3]), fit))
 
 
-def objective(
-    content: Tensor, styles: list[tuple[Tensor, float]], model: VGG19, config: Config
-) -> Callable[[Tensor], dict[str, Tensor]]:
-    options: Options = config.method_options
-    photo = restore(content)
-    laplacian = to_torch(matting_laplacian(photo), content)
+def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
+    """The regions of all pictures are found together, once the content is there."""
+    options = config.options_as(Options)
     pictures = [restore(style) for style, _ in styles]
-    regions, style_regions = find_regions(photo, pictures, options, config.fit)
-    seen = masks_at_layers(regions, options.style_layers)
-    with torch.no_grad():
-        features = model(content)
-        content_targets = {name: features[name].float() for name in options.content_layers}
-        style_targets: list[tuple[dict[str, list[Tensor]], float]] = []
-        for (style, share), masks in zip(styles, style_regions, strict=True):
-            features, at = model(style), masks_at_layers(masks, options.style_layers)
-            grams = {
-                name: [region_gram(features[name], mask[None]) for mask in at[name]]
-                for name in options.style_layers
-            }
-            style_targets.append((grams, share))
+    read = [(read_layers(model, style, options.style_layers), share) for style, share in styles]
 
-    def terms(image: Tensor) -> dict[str, Tensor]:
-        features = model(image)
-        losses = {}
-        for name, target in content_targets.items():
-            losses[f"content/{name}"] = content_loss(features[name].float(), target)
-        for name in options.style_layers:
-            parts = [
-                share * region_style_loss(features[name], seen[name], grams[name])
-                for grams, share in style_targets
-            ]
-            losses[f"style/{name}"] = torch.stack(parts).sum()
-        losses["tv"] = total_variation(image)
-        losses["matting"] = matting_loss(restore(image, clip=False), laplacian)
-        return losses
+    def with_content(content: Tensor) -> TermsOf:
+        one_picture(content, "photo")
+        photo = restore(content)
+        laplacian = to_torch(matting_laplacian(photo), content)
+        regions, style_regions = find_regions(photo, pictures, options, config.fit)
+        seen = masks_at_layers(regions, options.style_layers)
+        targets = read_layers(model, content, options.content_layers)
+        grams: list[tuple[dict[str, list[Tensor]], float]] = []
+        for (features, share), masks in zip(read, style_regions, strict=True):
+            at = masks_at_layers(masks, options.style_layers)
+            by_region = {n: [masked_gram(f, m[None]) for m in at[n]] for n, f in features.items()}
+            grams.append((by_region, share))
 
-    return terms
+        def terms(image: Tensor) -> Terms:
+            features = model(image)
+            losses = content_terms(features, targets)
+            for name in options.style_layers:
+                losses[f"style/{name}"] = by_share(
+                    [(region_style_loss(features[name], seen[name], g[name]), s) for g, s in grams]
+                )
+            losses["tv"] = total_variation(image)
+            losses["matting"] = matting_loss(restore(image, clip=False), laplacian)
+            return losses
+
+        return terms
+
+    return with_content

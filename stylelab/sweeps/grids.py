@@ -12,15 +12,15 @@ from typing import Any
 import pandas as pd
 import tomli
 
-from stylelab.config import PRESETS, WEIGHTS, Config
+from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError, unknown
 from stylelab.sample_pictures import find, find_styles
+from stylelab.training.identity import read_inputs
 from stylelab.training.optimizers import plan_scales
-from stylelab.training.preparation import identify
 from stylelab.training.result import SCHEMA
 from stylelab.training.transfer import Transfer
 
-Axes = Mapping[str | tuple[str, ...], Sequence[Any]]
+GridAxes = Mapping[str | tuple[str, ...], Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,13 @@ class Run:
     @property
     def key(self) -> str:
         """16 hexadecimal digits of all that the result depends on: the name of its folder."""
-        parts = identify(find(self.content), find_styles(self.style), self.config)
-        text = json.dumps([SCHEMA, self.config.to_dict(), *parts.values()], sort_keys=True)
+        inputs = read_inputs(find(self.content), find_styles(self.style), self.config)
+        parts = [SCHEMA, self.config.to_dict(), *inputs.identity.values()]
+        text = json.dumps(parts, sort_keys=True)
         return sha256(text.encode()).hexdigest()[:16]
 
 
-def grid(content: str, style: str, axes: Axes | Iterable[Config], base: Config) -> list[Run]:
+def grid(content: str, style: str, axes: GridAxes | Iterable[Config], base: Config) -> list[Run]:
     """The runs of a grid, in order.
 
     Args:
@@ -108,17 +109,16 @@ def estimate(runs: Sequence[Run]) -> tuple[float, float]:
     seconds = size = 0.0
     for run in runs:
         c = run.config
-        # What a step at full size takes does not depend on these.
-        usual: dict[str, Any] = {name: float(bool(getattr(c, name))) for name in WEIGHTS}
-        usual |= {"steps": 2, "scales": 1, "learning_rate": 1.0, "stop_below": 0.0}
-        settings = run.content, run.style, replace(c, **usual)
-        if settings not in measured:
-            transfer = Transfer(find(run.content), find_styles(run.style), settings[2])
+        # What a step at full size takes depends on no loop setting but the optimiser.
+        key = run.content, run.style, c.size, c.preparation_key(), c.optimizer
+        if key not in measured:
+            once = replace(c, steps=2, scales=1, stop_below=0.0)
+            transfer = Transfer(find(run.content), find_styles(run.style), once)
             transfer.step()  # which is slower than the others
             before = transfer.seconds
             transfer.step()
-            measured[settings] = transfer.seconds - before, transfer.sizes[-1]
-        step, full = measured[settings]
+            measured[key] = transfer.seconds - before, transfer.sizes[-1]
+        step, full = measured[key]
         sizes, ends = plan_scales(full, c)
         pixels = [height * width for height, width in sizes]
         parts = [end - begin for begin, end in pairwise([0, *ends])]
@@ -170,7 +170,7 @@ def read_grid(source: str | Path) -> list[Run]:
         if isinstance(listed.get("options"), dict):  # options.strength = [...] makes a table
             own = listed.pop("options")
             listed |= {f"options.{name}": value for name, value in own.items()}
-        axes: Axes = {tuple(re.split(r"[\s,]+", key)): value for key, value in listed.items()}
+        axes: GridAxes = {tuple(re.split(r"[\s,]+", key)): value for key, value in listed.items()}
         return grid(given.get("content", ""), given.get("style", ""), axes, base)
     except tomli.TOMLDecodeError as error:
         raise InputError(f"{path.name}: {error}") from None

@@ -1,7 +1,6 @@
 """Plots of sweeps, as matplotlib Axes and Figures."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylelab.images import load_image, to_pil
-from stylelab.plots import STYLE, terms
+from stylelab.plots import STYLE, terms, value_text
 from stylelab.sweeps.runs import Sweep
 
 
@@ -58,9 +57,9 @@ def plot_grid(sweep: Sweep, rows: str, cols: str, height: float = 1.6) -> Figure
                 else:
                     ax.text(0.5, 0.5, word, ha="center", va="center", transform=ax.transAxes)
                 if i == 0:
-                    ax.set_title(f"{cols} = {_short(across)}", fontsize=9)
+                    ax.set_title(f"{cols} = {value_text(across)}", fontsize=9)
                 if j == 0:
-                    ax.set_ylabel(f"{rows} = {_short(down)}", fontsize=9)
+                    ax.set_ylabel(f"{rows} = {value_text(down)}", fontsize=9)
     return figure
 
 
@@ -78,12 +77,8 @@ def plot_tradeoff(table: pd.DataFrame, label: str = "style_weight", ax: Axes | N
             ax.plot(x, y, marker=mark, label=str(size))
             for left, up, value in zip(x, y, line[label], strict=True):
                 at, shift = (left, up), (6, 4)
-                ax.annotate(_short(value), at, shift, textcoords="offset points", fontsize=8)
+                ax.annotate(value_text(value), at, shift, textcoords="offset points", fontsize=8)
         ax.set(xlabel="content distance", ylabel="style distance", title=f"labels: {label}")
         ax.margins(x=0.15)  # room for the labels
         ax.legend(title="size", frameon=False)
     return ax
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -19,8 +19,9 @@ from tqdm.auto import tqdm
 from stylelab.config import PRESETS, Config
 from stylelab.errors import InputError
 from stylelab.files import check_writable, write_atomically
+from stylelab.registry import METHODS
 from stylelab.sample_pictures import find, find_styles, split_styles
-from stylelab.sweeps.grids import Axes, Run, flat, grid
+from stylelab.sweeps.grids import GridAxes, Run, flat, grid
 from stylelab.training.result import Result
 from stylelab.training.transfer import stylize
 
@@ -60,7 +61,7 @@ class Sweep:
 def sweep(
     content: str | Path,
     style: str | Path,
-    axes: Axes | Iterable[Config],
+    axes: GridAxes | Iterable[Config],
     base: Config = PRESETS["paper"],
     out: str | Path = "runs/sweep",
     executor: Executor | None = None,
@@ -130,7 +131,7 @@ def run_all(
     jobs: dict[Future[Any], str] = {}
     try:
         for key, run in todo.items():
-            arguments = (key, run, out.absolute(), threads)
+            arguments = (key, run, out.absolute(), threads, dict(METHODS.sources))
             if pool is not None:
                 jobs[pool.schedule(execute, arguments)] = key
             elif executor is not None:
@@ -163,14 +164,19 @@ def run_all(
     return Sweep(out)
 
 
-def execute(key: str, run: Run, out: Path, threads: int | None) -> dict[str, bytes] | None:
+def execute(
+    key: str, run: Run, out: Path, threads: int | None, methods: Mapping[str, str]
+) -> dict[str, bytes] | None:
     """Make one run in its folder; what a worker does.
+
+    ``methods`` are the sources of those that were registered where the sweep was started.
 
     Returns nothing but the run's files, and those only where this machine does not see ``out``;
     None after Ctrl-C.
     """
     if threads:
         torch.set_num_threads(threads)
+    METHODS.install(methods)
     folder = out / key
     if (folder / "run.json").exists():
         with FileLock(folder / "lock"):  # freed when the process dies, however it dies

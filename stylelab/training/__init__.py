@@ -6,5 +6,5 @@
 import lazy_loader
 
 __getattr__, _, _ = lazy_loader.attach(
-    __name__, submod_attrs={"transfer": ["Transfer", "stylize", "Diverged"]}
+    __name__, submod_attrs={"transfer": ["Transfer", "stylize"], "loop": ["Diverged"]}
 )

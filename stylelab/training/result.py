@@ -2,25 +2,31 @@
 
 import io
 import json
+import os
+import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from stylelab.config import WEIGHTS, Config, preset_name
+from stylelab.config import LOSS_WEIGHTS, Config, preset_name
+from stylelab.device import peak_memory_mb
 from stylelab.errors import InputError
-from stylelab.files import write_atomically
+from stylelab.files import check_writable, write_atomically
 from stylelab.images import load_image, save_image
+from stylelab.registry import METHODS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1  # of result.json
 # What a run's folder may hold; the second row is a sweep's.
-PARTS = {"image.png", "history.csv", "result.json", "state.pt"}
+PARTS = {"image.png", "history.csv", "result.json", "state.pt", "style.safetensors"}
 PARTS |= {"run.json", "error.json", "lock"}
 
 
@@ -42,22 +48,25 @@ class Result:
     def interrupted(self) -> bool:
         return self.state is not None
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, others: Mapping[str, bytes] | None = None) -> Path:
         """Write image.png, history.csv and, last, result.json: its presence says "complete".
 
-        An interrupted run has a state.pt in its place, from which the run can go on.
+        An interrupted run has a state.pt in its place, from which the run can go on. ``others`` are
+        further files that belong to the run, by name.
         """
         folder = Path(folder)
         settings = self.config.to_dict()
         (folder / "result.json").unlink(missing_ok=True)  # an earlier run is not complete any more
         save_image(self.image, folder / "image.png", {"config": settings})
         write_atomically(folder / "history.csv", self.history.to_csv(index=False).encode())
+        for name, content in (others or {}).items():
+            write_atomically(folder / name, content)
         if self.state is not None:
             buffer = io.BytesIO()
             torch.save(self.state, buffer)
             write_atomically(folder / "state.pt", buffer.getvalue())
             return folder
-        losses = self.history.drop(columns=["step", "seconds", *WEIGHTS], errors="ignore")
+        losses = self.history.drop(columns=["step", "seconds", *LOSS_WEIGHTS], errors="ignore")
         last = losses.iloc[-1].to_dict()
         record = {"schema": SCHEMA, "preset": preset_name(self.config), "config": settings}
         text = json.dumps({**record, **self.info, "last_losses": last}, indent=1) + "\n"
@@ -75,18 +84,20 @@ class Result:
             state, info = None, {}
             if (folder / "result.json").is_file():
                 info = json.loads((folder / "result.json").read_text("utf-8"))
-                config = Config.from_dict(info.pop("config"))
+                config = _read_config(info.pop("config"), folder)
                 own = {"schema", "preset", "last_losses"}
                 info = {k: v for k, v in info.items() if k not in own}
             else:
                 state = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
-                config = Config.from_dict(state["config"])
+                config = _read_config(state["config"], folder)
             history = pd.read_csv(folder / "history.csv")
             if history.empty or history.isna().to_numpy().any():
                 raise ValueError("history.csv is cut short")
             return cls(load_image(folder / "image.png"), history, config, info, state)
         except FileNotFoundError:
             raise InputError(f"'{folder}' holds no run; name another folder") from None
+        except UnknownMethod:
+            raise
         except Exception as error:  # cut short, or edited by hand
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise InputError(
@@ -115,3 +126,48 @@ class Result:
         flex = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
         settings = f"<p>Settings beside those of the preset paper: {escape(str(changed))}</p>"
         return f'<div style="{flex}">{picture.html}{curve.html}</div>{settings}'
+
+
+class UnknownMethod(InputError):
+    """A run was made by a method that is not registered."""
+
+
+def _read_config(values: dict[str, Any], folder: Path) -> Config:
+    method = values.get("method", "gatys")
+    if method not in METHODS:
+        raise UnknownMethod(f"the run in '{folder}' is of method {method!r}; register it first")
+    return Config.from_dict(values)
+
+
+def describe(seconds: float, seed: int, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Where and how a run was made: versions, device, precision, threads, seconds, memory."""
+    versions = {name: version(name) for name in ("stylelab", "torch", "torchvision", "pillow")}
+    return {
+        "seed": seed,
+        "device": f"{device.type} ({platform.machine()}, {os.cpu_count()} cores)",
+        "precision": str(dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "versions": {**versions, "python": platform.python_version()},
+        "seconds": round(seconds, 3),
+        "peak_memory_mb": peak_memory_mb(device),
+    }
+
+
+def earlier_run(folder: Path, config: Config, identity: Mapping[str, Any]) -> Result | None:
+    """The run that ``folder`` holds already, if it is one of these settings and pictures.
+
+    Raises:
+        InputError: it holds something else, or cannot be written.
+    """
+    check_writable(folder)
+    if folder.is_file():
+        raise InputError(f"'{folder}' is a file; name a folder for the run")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    leftovers = {name for name in names if name in PARTS or name.endswith(".part")}
+    if names == leftovers and not names & {"result.json", "state.pt"}:
+        return None  # nothing, or what a killed run left
+    earlier = Result.load(folder)
+    kept = earlier.state or earlier.info
+    if earlier.config != config or any(kept.get(key) != value for key, value in identity.items()):
+        raise InputError(f"'{folder}' holds another run; name another folder, or delete it")
+    return earlier

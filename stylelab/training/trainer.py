@@ -1,17 +1,141 @@
-"""Training: a new style is fitted to a network of many."""
+"""Training on crops: a new style is fitted to a network of many."""
 
+import hashlib
+import os
 from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from stylelab.config import PRESETS, SMALLEST, Config
 from stylelab.device import pick_device, pick_precision
 from stylelab.errors import InputError
-from stylelab.images import standardise
-from stylelab.losses import content_loss, gram_matrix, style_loss, total_variation
+from stylelab.images import image_hash, standardize
 from stylelab.networks.multistyle import StyleNetwork
+from stylelab.objectives import Terms
+from stylelab.registry import METHODS
+from stylelab.training.loop import Loop, Player
+from stylelab.training.result import Result, describe, earlier_run
 from stylelab.vgg.network import VGG19
+from stylelab.vgg.weights import weights_id
+
+ROW = "style.safetensors"  # in a run's folder
+
+
+class StyleFit(Loop):
+    """The fitting of a new style, one step at a time: a `Loop` whose player is the style's row.
+
+    Each step paints random crops of the content and moves the row against the gradient of the
+    objective that ``config.method`` has for those crops. The start is the row of the style, among
+    those that the network has, with the smallest total on the first crops.
+
+    Args:
+        network: which stays as it is.
+        style, content: (1, 3, H, W) in [0, 1].
+        config: the method, layers, loss weights and VGG-19 of the objective, and the seed of the
+            crops.
+        steps: of Adam, with a ``learning_rate`` that falls to zero along a cosine.
+        crop: side of the square crops, of which there are ``batch`` a step.
+
+    Raises:
+        InputError: a setting that is not allowed.
+    """
+
+    def __init__(
+        self,
+        network: StyleNetwork,
+        style: Tensor,
+        content: Tensor,
+        config: Config = PRESETS["paper"],
+        steps: int = 100,
+        learning_rate: float = 0.03,
+        crop: int = 128,
+        batch: int = 2,
+    ) -> None:
+        if crop < SMALLEST or min(content.shape[2:]) < crop:
+            side = min(content.shape[2:])
+            raise InputError(f"crop={crop} should be from {SMALLEST} to {side}, the content's side")
+        if steps < 1 or batch < 1 or not learning_rate > 0:
+            raise InputError("steps and batch should be 1 or above, and learning_rate above 0")
+        super().__init__((), steps, f"lower the learning_rate ({learning_rate:g})")
+        self.config, c, method = config, config, METHODS.load(config.method)
+        self.device = pick_device(c.device)
+        self.dtype = pick_precision(c.precision, self.device)
+        self.identity = {
+            "content_sha256": image_hash(content),
+            "style_sha256": image_hash(style),
+            "weights_id": weights_id(c.weights, c.seed),
+            "method_sha256": METHODS.source_hash(c.method),
+            "network": network.source,
+            "table_sha256": hashlib.sha256(network.table.cpu().numpy().tobytes()).hexdigest(),
+            "fit": {"steps": steps, "learning_rate": learning_rate, "crop": crop, "batch": batch},
+        }
+        self.network = deepcopy(network).to(self.device)
+        self._content = content.to(self.device)
+        self._crop, self._batch = crop, batch
+        self._generator = torch.Generator().manual_seed(c.seed)
+        model = VGG19.of(c, method.layers(c)).to(self.device, self.dtype)
+        styles = [(standardize(style.to(self.device)), 1.0)]
+        self.objective = method.objective(styles, model, c)
+        self.row = self.network.table[0].clone().requires_grad_()
+        """The numbers of the style so far."""
+        optimizer = torch.optim.Adam([self.row], learning_rate)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        weights = method.loss_weights(c)
+        player = Player(
+            [self.row], optimizer, scheduler, weights, lambda: self.terms(self.row, self.crops())
+        )
+        self.players = [player]
+        with torch.no_grad():
+            crops = self.crops()
+            totals = [float(player.total(self.terms(row, crops))) for row in self.network.table]
+            self.row.copy_(self.network.table[totals.index(min(totals))])
+
+    def crops(self) -> Tensor:
+        """The next random squares of the content, half of them mirrored, (batch, 3, crop, crop)."""
+        height, width = (n - self._crop + 1 for n in self._content.shape[2:])
+        crops = []
+        for _ in range(self._batch):
+            y, x, flip = (
+                int(torch.randint(n, (), generator=self._generator)) for n in (height, width, 2)
+            )
+            crop = self._content[:, :, y : y + self._crop, x : x + self._crop]
+            crops.append(crop.flip(3) if flip else crop)
+        return torch.cat(crops)
+
+    def terms(self, row: Tensor, crops: Tensor) -> Terms:
+        """The unweighted losses of crops (B, 3, h, w) in [0, 1], painted with a row."""
+        terms: Terms = self.objective(standardize(crops))(standardize(self.network(crops, row)))
+        return terms
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on later with the same bytes; safe for ``weights_only``."""
+        own = {"config": self.config.to_dict(), "crops": self._generator.get_state()}
+        return {**own, **self.identity, **super().state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state of the same fit."""
+        if any(state.get(k) != v for k, v in self.identity.items()):
+            raise InputError("the state is of another fit; start a new one")
+        super().load_state_dict(state)
+        self._generator.set_state(state["crops"])
+
+    def result(self) -> Result:
+        """The result so far: its picture is the whole content, painted in the new style."""
+        with torch.no_grad():
+            image = self.network(self._content, self.row).cpu()
+        info = describe(self.seconds, self.config.seed, self.device, self.dtype)
+        state = None if self.done else self.state_dict()
+        return Result(image, self.history, self.config, {**self.identity, **info}, state)
+
+    def save(self, folder: Path) -> None:
+        """Write a run folder, with the row in style.safetensors where all steps are made."""
+        row = save({"style": self.row.detach().cpu()})
+        self.result().save(folder, {ROW: row} if self.done else {})
 
 
 def fit_style(
@@ -24,77 +148,42 @@ def fit_style(
     crop: int = 128,
     batch: int = 2,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = False,
 ) -> Tensor:
-    """Fit the 990 numbers of a new style, on random crops of a picture; nothing else is trained.
+    """Fit the numbers of a new style, on random crops of a picture; nothing else is trained.
 
-    The losses, their layers and weights are those of ``config``, as for a single picture. The
-    start is the row of the style, among those there are, with the least total on first crops.
+    Ctrl-C, or a notebook's interrupt, ends it after the step at hand and gives the row so far;
+    with ``out`` the same call goes on from there. `StyleFit` is the same step by step, with its
+    history.
 
     Args:
-        network: which stays as it is; `StyleNetwork.add` takes the result.
-        style, content: (1, 3, H, W) in [0, 1].
-        config: the layers, weights and network of the losses, and the seed of the crops.
-        steps: of Adam, with a ``learning_rate`` that falls to zero along a cosine.
-        crop: side of the square crops, of which there are ``batch`` a step.
-        on_step: called after each step with its number and the losses, unweighted but "total".
+        network, style, content, config, steps, learning_rate, crop, batch: as for `StyleFit`.
+        on_step: called after each step with its number and the losses by group: "total", which is
+            weighted, and the unweighted ones, such as "content", "style" and "tv".
+        out: a run folder. What is complete there is loaded, what was interrupted goes on;
+            otherwise the row, its history and the painted content are saved there.
+        progress: whether to show a progress bar.
 
     Returns:
-        The row, (990,).
+        The row, (990,) for the packaged network; `StyleNetwork.add` takes it.
+
+    Raises:
+        InputError: bad settings, or ``out`` holds another run.
+        Diverged: a loss became NaN or infinite.
     """
-    if crop < SMALLEST or min(content.shape[2:]) < crop:
-        side = min(content.shape[2:])
-        raise InputError(f"crop={crop} should be from {SMALLEST} to {side}, the content's side")
-    if steps < 1 or batch < 1 or not learning_rate > 0:
-        raise InputError("steps and batch should be 1 or above, and learning_rate above 0")
-    device, c = pick_device(config.device), config
-    settings = (c.weights, c.pooling, c.normalise, c.padding, c.seed)
-    model = VGG19(c.content_layers + c.style_layers, *settings)
-    model = model.to(device, pick_precision(c.precision, device))
-    content, start = content.to(device), network.table.device
-    network = network.to(device)
-    with torch.no_grad():
-        features = model(standardise(style.to(device)))
-        grams = {n: gram_matrix(features[n]).expand(batch, -1, -1) for n in c.style_layers}
+    fit = StyleFit(network, style, content, config, steps, learning_rate, crop, batch)
+    earlier = None if out is None else earlier_run(Path(out), config, fit.identity)
+    if out is not None and earlier is not None and not earlier.interrupted:
+        return load_file(Path(out) / ROW)["style"].to(network.table)
+    if earlier is not None and earlier.state is not None:
+        fit.load_state_dict(earlier.state)
 
-    def losses(row: Tensor, crops: Tensor) -> dict[str, Tensor]:
-        image = standardise(network(crops, row))
-        with torch.no_grad():
-            targets = model(standardise(crops))
-        features = model(image)
-        pairs = [(features[name].float(), targets[name].float()) for name in c.content_layers]
-        terms = {"content": torch.stack([content_loss(a, b) for a, b in pairs]).sum()}
-        styles = [style_loss(features[name], gram) for name, gram in grams.items()]
-        terms |= {"style": torch.stack(styles).sum(), "tv": total_variation(image)}
-        terms["total"] = torch.stack(
-            [getattr(c, f"{name}_weight") * value for name, value in terms.items()]
-        ).sum()
-        return terms
-
-    generator = torch.Generator().manual_seed(c.seed)
-    with torch.no_grad():
-        crops = _crops(content, crop, batch, generator)
-        totals = [float(losses(row, crops)["total"]) for row in network.table]
-    row = network.table[totals.index(min(totals))].clone().requires_grad_()
-    optimizer = torch.optim.Adam([row], learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in range(1, steps + 1):
-        optimizer.zero_grad()
-        terms = losses(row, _crops(content, crop, batch, generator))
-        terms["total"].backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
+    def report(fit: StyleFit) -> None:
         if on_step is not None:
-            on_step(step, {name: value.item() for name, value in terms.items()})
-    network.to(start)
-    return row.detach().to(start)
+            on_step(fit.steps_done, fit.last_losses())
 
-
-def _crops(content: Tensor, side: int, count: int, generator: torch.Generator) -> Tensor:
-    """Random squares of a picture, half of them mirrored, (count, 3, side, side)."""
-    height, width = (n - side + 1 for n in content.shape[2:])
-    crops = []
-    for _ in range(count):
-        y, x, flip = (int(torch.randint(n, (), generator=generator)) for n in (height, width, 2))
-        crop = content[:, :, y : y + side, x : x + side]
-        crops.append(crop.flip(3) if flip else crop)
-    return torch.cat(crops)
+    fit.run(report, progress)
+    if out is not None:
+        fit.save(Path(out))
+    return fit.row.detach().to(network.table)

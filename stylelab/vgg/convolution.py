@@ -6,6 +6,7 @@ The widest layers, in float32, go through Winograd's F(4x4, 3x3) instead: a quar
 """
 
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,10 @@ OUTPUT = torch.tensor(
 )
 
 
+# The packed weights of each convolution, for as long as it exists.
+_packs: WeakKeyDictionary[nn.Conv2d, tuple[object, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
+
+
 def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
     """The convolution of a map (B, C, H, W), with the ReLU behind it or not."""
     x = x.to(convolution.weight.dtype)
@@ -41,13 +46,13 @@ def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
         return F.relu_(y) if relu else y
     weight = convolution.weight
     key = (x.shape, weight.dtype, weight.data_ptr())
-    pack = convolution.__dict__.get("packs", {}).get(key)
-    if pack is None:
+    kept, pack = _packs.get(convolution, (None, None))
+    if pack is None or kept != key:
         # The gradient of a convolution is one with the weights mirrored and transposed.
         back = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         pack = _pack(weight, x.shape), _pack(back, (len(x), len(weight), *x.shape[2:]))
         # A run has one size at a time. Replaced as a whole, because threads may share the network.
-        convolution.__dict__["packs"] = {key: pack}
+        _packs[convolution] = key, pack
     return cast(Tensor, _Packed.apply(x, *pack, convolution.bias, relu))
 
 

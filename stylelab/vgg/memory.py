@@ -8,7 +8,7 @@ import torch
 from stylelab.config import CONVOLUTIONS, LAYERS, Config
 from stylelab.device import free_memory_mb
 from stylelab.errors import InputError
-from stylelab.registry import load_method
+from stylelab.registry import METHODS
 from stylelab.vgg.convolution import WIDE
 from stylelab.vgg.weights import SHAPES
 
@@ -24,7 +24,7 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     their maxima; with ``memory="low"`` the maps that the losses read, the pooled ones and one
     pooling's places. The constants above are fitted; ``benchmarks/memory.py`` shows how well.
     """
-    wanted = set(load_method(config.method).layers(config))
+    wanted = set(METHODS.load(config.method).layers(config))
     names = CONVOLUTIONS[: max((LAYERS.index(n) for n in wanted), default=-2) // 2 + 1]
     # Channels, in units of one at full size.
     share = {name: SHAPES[name][0] / 4 ** (int(name[4]) - 1) for name in names}

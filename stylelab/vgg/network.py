@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from stylelab.config import CONVOLUTIONS, LAYERS, check_layer
+from stylelab.config import CONVOLUTIONS, LAYERS, Config, check_layer
 from stylelab.errors import InputError, unknown
 from stylelab.vgg.convolution import convolve
-from stylelab.vgg.weights import SHAPES, load_normalised, weights_id
+from stylelab.vgg.weights import SHAPES, load_normalized, weights_id
 
 CHOICES = {"pooling": ("max", "avg"), "normalise": ("auto", "layer", "filter", "none")}
 
@@ -60,7 +60,7 @@ class VGG19(nn.Module):
         if normalise == "auto":
             normalise = "none" if weights == "torchvision" else "layer"
         identity = weights_id(weights, seed)  # a file may change while its name stays
-        state = load_normalised(weights, identity, pooling, normalise, seed)
+        state = load_normalized(weights, identity, pooling, normalise, seed)
         self.convolutions = nn.ModuleDict()
         for name in CONVOLUTIONS[: LAYERS.index(self.layers[-1]) // 2 + 1 if self.layers else 0]:
             outputs, inputs = SHAPES[name][:2]
@@ -75,6 +75,12 @@ class VGG19(nn.Module):
         ends = {n for n in names if {n, n.replace("conv", "relu")} & {*self.layers}} | self.pooled
         cuts = [0, *(i + 1 for i, name in enumerate(names) if name in ends)]
         self.segments = [names[a:b] for a, b in pairwise(cuts)]
+
+    @classmethod
+    def of(cls, config: Config, layers: Iterable[str], recompute: bool = False) -> "VGG19":
+        """The network that a config asks for, up to the deepest of ``layers``."""
+        c = config
+        return cls(layers, c.weights, c.pooling, c.normalise, c.padding, c.seed, recompute)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 16:

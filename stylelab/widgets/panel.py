@@ -12,12 +12,12 @@ import ipywidgets as widgets
 import pandas as pd
 from torch import Tensor
 
-from stylelab.config import PRESETS, WEIGHTS, Config, preset_name
+from stylelab.config import LOSS_WEIGHTS, PRESETS, Config, preset_name
 from stylelab.errors import InputError
 from stylelab.images import load_image
 from stylelab.registry import METHODS
 from stylelab.sample_pictures import find, sample, samples
-from stylelab.widgets.pictures import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
+from stylelab.widgets.pictures import WIDTH, LossCurve, Picture, curve_picture, encode, shown_size
 
 OWN, NONE = "own settings", "none"
 SIZES: dict[str, tuple[int, int] | int] = {
@@ -55,15 +55,8 @@ class Panel:
         self.content = widgets.Dropdown(description="content", **wide)
         self.style = widgets.Dropdown(description="style", **wide)
         self.second = widgets.Dropdown(options=[NONE], description="second style", **wide)
-        self.share = widgets.FloatSlider(
-            value=0.5,
-            min=0,
-            max=1,
-            step=0.05,
-            description="its share",
-            tooltip="How much of the style is the second picture's, from the next run on",
-            **wide,
-        )
+        words = "How much of the style is the second picture's, from the next run on"
+        self.share = _fraction(0.5, 0.05, "its share", words, **wide)
         self.colours = widgets.Dropdown(
             options=[("the style's", "style")]
             + [(f"the content's, by {way}", way) for way in ("luminance", "statistics")],
@@ -73,7 +66,7 @@ class Panel:
         self.preset = widgets.Dropdown(
             options=[*PRESETS, OWN], value=OWN, description="preset", **wide
         )
-        self.method = widgets.Dropdown(options=METHODS, description="method", **wide)
+        self.method = widgets.Dropdown(options=list(METHODS), description="method", **wide)
         self.size = widgets.Dropdown(description="size", **wide)
         self.steps = widgets.IntSlider(
             min=1, max=2000, description="steps", continuous_update=False, **wide
@@ -88,30 +81,15 @@ class Panel:
                 readout_format=".3r",
                 **wide,
             )
-            for name in WEIGHTS
+            for name in LOSS_WEIGHTS
         }
         self.learning_rate = widgets.FloatLogSlider(
             min=-3, max=1, step=0.05, description="learning rate", readout_format=".3r", **wide
         )
-        self.strength = widgets.FloatSlider(
-            value=1,
-            min=0,
-            max=1,
-            step=0.01,
-            description="strength",
-            tooltip="Mixes the result with the photograph, at any time",
-            **wide,
-        )
-        self.divide = widgets.FloatSlider(
-            value=0,
-            min=0,
-            max=1,
-            step=0.01,
-            description="before | after",
-            readout=False,
-            tooltip="Left of the divide is the photograph, right of it the result",
-            **wide,
-        )
+        words = "Mixes the result with the photograph, at any time"
+        self.strength = _fraction(1, 0.01, "strength", words, **wide)
+        words = "Left of the divide is the photograph, right of it the result"
+        self.divide = _fraction(0, 0.01, "before | after", words, readout=False, **wide)
         self.uploads = {
             role: widgets.FileUpload(accept="image/*", description=f"Own {role}", tooltip=tooltip)
             for role, tooltip in (
@@ -126,11 +104,7 @@ class Panel:
         self.buttons["run"].button_style = "primary"
         fixed = {"margin": "0", "object_fit": "fill"}
         self.picture = Picture(format="jpeg", layout=fixed, tooltip="The image so far")
-        self.curve = Picture(
-            format="png",
-            layout={**fixed, "width": f"{WIDTH}px", "height": f"{CURVE_HEIGHT}px"},
-            tooltip="The loss curves of the run: total, content, style and total variation",
-        )
+        self.curve = curve_picture("the run")
         self.caption, self.status = widgets.Label(), widgets.Label()
         self.progress = widgets.IntProgress(layout={"width": "98%"})
         self.message = widgets.HTML()
@@ -298,9 +272,18 @@ class Panel:
         self.status.value = ", ".join(words)
 
     def show_words(self, words: str, fault: bool = False) -> None:
-        """Show a line under the buttons, as it is, whatever signs are in it."""
+        """Show a line of plain text under the buttons, HTML-escaped."""
         role, colour = (
             ("alert", "var(--jp-error-color1, #c62828)") if fault else ("status", "inherit")
         )
         line = f'<div role="{role}" style="color:{colour};line-height:1.4">{html.escape(words)}'
         self.message.value = f"{line}</div>" if words else ""
+
+
+def _fraction(
+    value: float, step: float, description: str, tooltip: str, **looks: Any
+) -> widgets.FloatSlider:
+    """A slider from 0 to 1."""
+    return widgets.FloatSlider(
+        value=value, min=0, max=1, step=step, description=description, tooltip=tooltip, **looks
+    )

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from traitlets import Unicode
 
-from stylelab.config import WEIGHTS
+from stylelab.config import LOSS_WEIGHTS
 from stylelab.images import to_pil
 from stylelab.plots import DASHES, STYLE, terms
 
@@ -35,6 +35,15 @@ class Picture(widgets.Image):  # type: ignore[misc]
     """
 
     description = Unicode().tag(sync=True)
+
+
+def curve_picture(run: str) -> Picture:
+    """A place for the loss curves of a run, of the size that `LossCurve` draws."""
+    size = {"width": f"{WIDTH}px", "height": f"{CURVE_HEIGHT}px"}
+    words = f"The loss curves of {run}: total, content, style and total variation"
+    return Picture(
+        format="png", layout={"margin": "0", "object_fit": "fill", **size}, tooltip=words
+    )
 
 
 def encode(image: Tensor, before: Tensor | None = None, divide: float = 0.0) -> bytes:
@@ -65,7 +74,7 @@ def shown_size(image: Tensor) -> tuple[int, int]:
 
 def weight_changes(history: pd.DataFrame) -> list[int]:
     """The steps from which on a history's loss weights are others than at the step before."""
-    weights = history[[name for name in WEIGHTS if name in history]]
+    weights = history[[name for name in LOSS_WEIGHTS if name in history]]
     changed = (weights != weights.shift()).any(axis=1)
     return [int(step) for step in history["step"][changed].iloc[1:]]
 

@@ -9,9 +9,10 @@ import pandas as pd
 
 from stylelab.config import Config
 from stylelab.images import load_image
+from stylelab.plots import value_text
 from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
-from stylelab.widgets.pictures import CURVE_HEIGHT, WIDTH, LossCurve, Picture, encode, shown_size
+from stylelab.widgets.pictures import LossCurve, Picture, curve_picture, encode, shown_size
 
 METRICS = ("content_distance", "style_distance", "ssim", "colour_distance", "detail_energy")
 
@@ -36,18 +37,14 @@ class SweepExplorer:
                 mixed = any(isinstance(value, str) for value in values)
                 values = values if mixed else sorted(values)
                 self.sliders[name] = widgets.SelectionSlider(
-                    options=[(_words(value), value) for value in values],
+                    options=[(value_text(value), value) for value in values],
                     description=name.replace("_", " "),
                     layout={"width": "30em"},
                     style={"description_width": "9em"},
                 )
         self.curves = LossCurve()
         self.picture = Picture(format="jpeg", tooltip="The picture of the run")
-        self.curve = Picture(
-            format="png",
-            layout={"width": f"{WIDTH}px", "height": f"{CURVE_HEIGHT}px"},
-            tooltip="The loss curves of this run: total, content, style and total variation",
-        )
+        self.curve = curve_picture("this run")
         self.numbers = widgets.HTML()
         self.pins = {side: _Pin(side) for side in ("left", "right")}
         for pin in self.pins.values():
@@ -77,7 +74,7 @@ class SweepExplorer:
         return str(rows.index[0]) if len(rows) else None
 
     def _settings(self) -> str:
-        return ", ".join(f"{name} {_words(s.value)}" for name, s in self.sliders.items())
+        return ", ".join(f"{name} {value_text(s.value)}" for name, s in self.sliders.items())
 
     def _show(self, change: Any = None) -> None:
         key = self.run
@@ -123,7 +120,3 @@ class _Pin:
         layout.width, layout.height = picture.layout.width, picture.layout.height
         layout.visibility = "visible"
         self.picture.value, self.caption.value = picture.value, caption
-
-
-def _words(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,71 @@
+"""The pictures of a run, read once, and what identifies all that its result depends on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from stylelab.config import Config
+from stylelab.errors import InputError
+from stylelab.images import Picture, Source, as_picture
+from stylelab.registry import METHODS
+from stylelab.vgg.weights import weights_id
+
+StyleSources: TypeAlias = "Source | Sequence[Source]"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads, and the hashes of it."""
+
+    content: Picture
+    styles: tuple[Picture, ...]
+    shares: tuple[float, ...]
+    """Of the styles, with a sum of one."""
+    files: dict[str, Picture]
+    """Pictures that settings name: the mask, the initial image, and those in the options."""
+    identity: dict[str, str]
+    """What, beside the config, a result depends on: the hashes of all pictures, of the weights and
+    of a registered method's source. Those of several styles are joined by plus signs."""
+
+
+def read_inputs(content: Source, style: StyleSources, config: Config) -> Inputs:
+    """Read the pictures of a run.
+
+    Args:
+        content: anything that `load_image` takes.
+        style: the same, or a list of several, whose shares are ``config.blend``.
+        config: the settings.
+
+    Raises:
+        InputError: a picture cannot be read, or the styles do not go with their shares.
+    """
+    sources: list[Any] = list(style) if isinstance(style, (list, tuple)) else [style]
+    if not sources:
+        raise InputError("there is no style picture; give one or more")
+    shares = shares_of(config, len(sources))  # which complains before anything is read
+    picture, styles = as_picture(content), tuple(as_picture(source) for source in sources)
+    identity = {
+        "content_sha256": picture.sha256,
+        "style_sha256": "+".join(style.sha256 for style in styles),
+    }
+    names: dict[str, Any] = {"mask": config.mask, **dict(config.options)}
+    if config.init not in ("content", "style", "noise"):
+        names["init"] = config.init
+    files = {}
+    for name, file in names.items():
+        if isinstance(file, str) and (Path(file).is_file() or (name == "mask" and file)):
+            files[name] = as_picture(file)
+            identity[f"{name}_sha256"] = files[name].sha256
+    identity["weights_id"] = weights_id(config.weights, config.seed)
+    if (source := METHODS.source_hash(config.method)) is not None:
+        identity["method_sha256"] = source
+    return Inputs(picture, styles, shares, files, identity)
+
+
+def shares_of(config: Config, count: int) -> tuple[float, ...]:
+    """The shares of ``count`` style pictures, which sum to one."""
+    blend = config.blend or (1.0,) * count
+    if len(blend) != count:
+        raise InputError(f"blend has {len(blend)} shares for {count} style pictures; give {count}")
+    return tuple(share / sum(blend) for share in blend)

@@ -1,0 +1,189 @@
+"""The one loop: a step, its weighted sum of losses, and the one ``backward()``."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+from typing_extensions import Self  # typing has it from Python 3.11 on
+
+from stylelab.errors import InputError
+from stylelab.objectives import Terms
+from stylelab.training.interrupts import deferred_interrupt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHECK_EVERY = 10  # steps between two checks for NaN: each makes a GPU wait
+
+
+class Diverged(InputError):
+    """A loss became NaN or infinite."""
+
+
+@dataclass
+class Player:
+    """One side of a loop: what it moves, by which optimiser, and towards what.
+
+    The pixels of a picture are one player, a network's parameters another; a generator and its
+    discriminator are two that take turns.
+    """
+
+    parameters: Sequence[Tensor]
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    loss_weights: dict[str, float]
+    """By group: the part of a term's name before the slash."""
+    terms: Callable[[], Terms]
+    """Evaluates the unweighted losses."""
+    name: str = ""
+    """Stands before its columns of the history, where there are several players."""
+
+    def total(self, terms: Terms) -> Tensor:
+        """The weighted sum of the terms: the one place where the loss weights enter."""
+        weighted = [self.loss_weights[name.split("/")[0]] * value for name, value in terms.items()]
+        return torch.stack(weighted).sum()
+
+
+class Loop:
+    """Steps of one player, or of several that take turns; `Transfer` is one of a single picture.
+
+    Iterating makes the steps that are left and yields how many are done; leaving the loop pauses,
+    and iterating again goes on.
+
+    Args:
+        players: in the order of their turns.
+        steps: how many to make.
+        advice: what may help when a loss is no longer finite.
+    """
+
+    def __init__(
+        self, players: Sequence[Player], steps: int, advice: str = "lower the learning rate"
+    ) -> None:
+        self.players, self.steps, self.advice = list(players), steps, advice
+        self._names: list[str] = []  # of the totals and the terms, known after the first step
+        self._rows: list[Tensor] = []  # their values at each step, left on the device
+        self._seconds: list[float] = []
+
+    def run(self, on_step: Callable[[Self], None] | None = None, progress: bool = True) -> None:
+        """Make the steps that are left, with a progress bar.
+
+        Ctrl-C, or a notebook's interrupt, ends it after the step at hand.
+
+        Args:
+            on_step: called after each step with this loop.
+            progress: whether to show the bar.
+        """
+        bar = tqdm(initial=self.steps_done, total=self.steps, unit="step", disable=not progress)
+        with deferred_interrupt() as interrupted, bar:
+            while not self.done and not interrupted.is_set():
+                self.step()
+                bar.update()
+                if on_step is not None:
+                    on_step(self)
+
+    def step(self) -> None:
+        """Each player evaluates its losses once and moves its parameters against the gradient."""
+        started = time.perf_counter()
+        row: dict[str, Tensor] = {}
+        for player in self.players:
+
+            def closure(player: Player = player) -> Tensor:
+                player.optimizer.zero_grad()
+                terms = player.terms()
+                total = player.total(terms)
+                total.backward()  # type: ignore[no-untyped-call]
+                before = f"{player.name}/" if player.name else ""
+                row.update({before + name: v for name, v in {"total": total, **terms}.items()})
+                return total
+
+            player.optimizer.step(closure)  # type: ignore[arg-type]
+            player.scheduler.step()
+        self._names = list(row)
+        self._rows.append(torch.stack(list(row.values())).detach())
+        if self.steps_done % CHECK_EVERY == 0 or self.done:
+            self._check_finite()  # which waits for a GPU, so that its work counts as time
+        self._seconds.append(self.seconds + time.perf_counter() - started)
+        self.after_step()
+
+    def after_step(self) -> None:
+        """What a kind of loop does between two steps, such as going on at a larger size."""
+
+    def __iter__(self) -> Iterator[int]:
+        while not self.done:
+            self.step()
+            yield self.steps_done
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are made."""
+        return self.steps_done >= self.steps
+
+    @property
+    def steps_done(self) -> int:
+        return len(self._rows)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in steps so far."""
+        return self._seconds[-1] if self._seconds else 0.0
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """A row a step: step, seconds, total, and the unweighted terms, all before its update."""
+        import pandas as pd
+
+        seconds = list(self._seconds)  # first, because another thread may be within a step
+        rows = torch.stack(self._rows[: len(seconds)]).cpu().numpy() if seconds else None
+        table = pd.DataFrame(rows, columns=self._names if seconds else None)
+        table.insert(0, "step", range(1, len(table) + 1))
+        table.insert(1, "seconds", seconds)
+        return table
+
+    def last_losses(self) -> dict[str, float]:
+        """The losses of the last step by group, the layers of each added up."""
+        losses: dict[str, float] = {}
+        for name, value in zip(self._names, self._rows[-1].tolist(), strict=True):
+            group = name.split("/")[0]
+            losses[group] = losses.get(group, 0.0) + value
+        return losses
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on later with the same bytes; safe for ``weights_only``."""
+        return {
+            "parameters": [
+                [value.detach().cpu().clone() for value in player.parameters]
+                for player in self.players
+            ],
+            "optimizers": [player.optimizer.state_dict() for player in self.players],
+            "schedulers": [player.scheduler.state_dict() for player in self.players],
+            "names": list(self._names),
+            "rows": torch.stack(self._rows).cpu() if self._rows else torch.empty(0),
+            "seconds": list(self._seconds),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state_dict` gave."""
+        device = self.players[0].parameters[0].device
+        for player, values in zip(self.players, state["parameters"], strict=True):
+            for parameter, value in zip(player.parameters, values, strict=True):
+                parameter.copy_(value)
+        for player, optimizer in zip(self.players, state["optimizers"], strict=True):
+            player.optimizer.load_state_dict(optimizer)
+        for player, scheduler in zip(self.players, state["schedulers"], strict=True):
+            player.scheduler.load_state_dict(scheduler)
+        self._names, self._seconds = list(state["names"]), list(state["seconds"])
+        self._rows = list(state["rows"].to(device))
+
+    def _check_finite(self) -> None:
+        recent = torch.stack(self._rows[-CHECK_EVERY:]).tolist()
+        for step, row in enumerate(recent, self.steps_done - len(recent) + 1):
+            # Backwards: the total comes first and only tells that one of its terms is at fault.
+            for name, value in reversed([*zip(self._names, row, strict=True)]):
+                if not math.isfinite(value):
+                    raise Diverged(f"step {step}: {name} became {value}; {self.advice}")
