@@ -33,7 +33,7 @@ CONTRACT = ("contract.0", "contract.1", "contract.2")
 BLOCKS = tuple((f"res.{i}.0", f"res.{i}.1") for i in range(6))
 EXPAND = ("expand.0", "expand.1")  # each behind an enlargement to twice the size
 OUTPUT = "expand.2"
-CONVOLUTIONS = (*CONTRACT, *sum(BLOCKS, ()), *EXPAND, OUTPUT)
+STAGES = (*CONTRACT, *sum(BLOCKS, ()), *EXPAND, OUTPUT)
 STRIDES = {"contract.1": 2, "contract.2": 2}
 
 
@@ -45,7 +45,7 @@ class StyleNetwork(nn.Module):
     (['0', '1', '2'], torch.Size([26, 990]))
 
     Args:
-        values: for each name in `CONVOLUTIONS` the tensors "name.w" (out, in, kernel, kernel),
+        values: for each name in `STAGES` the tensors "name.w" (out, in, kernel, kernel),
             "name.norm.gamma" and "name.norm.beta" (styles, out); by default the packaged ones.
         source: what identifies the values; fitted styles are loaded into the same source only.
 
@@ -63,7 +63,7 @@ class StyleNetwork(nn.Module):
         """Where in a row the gamma and the beta behind each convolution are."""
         columns: list[Tensor] = []
         end = 0
-        for name in CONVOLUTIONS:
+        for name in STAGES:
             weight = values[f"{name}.w"]
             out, into, kernel, _ = weight.shape
             stride, border = STRIDES.get(name, 1), kernel // 2
