@@ -58,3 +58,5 @@ from .vgg.network import VGG19 as VGG19
 from .widgets.live_lab import LiveLab as LiveLab
 from .widgets.style_mixer import StyleMixer as StyleMixer
 from .widgets.sweep_explorer import SweepExplorer as SweepExplorer
+
+__version__: str

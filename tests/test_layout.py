@@ -1,6 +1,7 @@
 """What must hold of the repository as a whole."""
 
 import ast
+import importlib
 import re
 import sys
 from graphlib import TopologicalSorter
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import stylelab
 from stylelab import samples
+from stylelab.moved import MOVED
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -83,6 +86,33 @@ def test_the_package_stays_readable_in_an_evening():
     assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 2050
     assert max(len(path.read_text().splitlines()) for path in FILES) <= 300
     assert max(len(path.read_text().splitlines()) for path in PACKAGE.glob("methods/*.py")) < 200
+
+
+NAMES_OF_0_1 = {  # a name of each module that notebooks of that version imported from it
+    "films": ("play", "warp"), "grids": ("summary", "find"), "matting": ("matting_loss",),
+    "methods": ("METHODS", "load_method"), "model": ("VGG19", "load_weights"),
+    "optimizers": ("PyramidAdam", "learning_rate"), "regions": ("masks_of_polygons",),
+    "reproduce": ("compare_figure",), "restoration": ("fill_smoothly",), "result": ("Result",),
+    "style_network": ("StyleNetwork", "fit_style"), "sweeps": ("run_all",),
+    "training": ("Transfer", "stylize", "Diverged"), "transforms": ("adain", "match", "attention"),
+}  # fmt: skip
+
+
+def test_module_names_of_version_0_1_go_on_working():
+    for module, names in NAMES_OF_0_1.items():
+        found = importlib.import_module(f"stylelab.{module}")
+        for name in names:
+            assert callable(getattr(found, name)) or name == "METHODS", (module, name)
+    for module in MOVED:
+        found = importlib.import_module(f"stylelab.{module}")
+        with pytest.raises(AttributeError, match=f"'stylelab.{module}' has no attribute 'nope'"):
+            _ = found.nope
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("stylelab.nope")
+
+
+def test_the_version_is_that_of_the_project(project):
+    assert stylelab.__version__ == project["version"]
 
 
 @pytest.fixture(scope="module")

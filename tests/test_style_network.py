@@ -135,7 +135,7 @@ def test_the_same_seed_fits_the_same_numbers(network, small, image):
 
 @pytest.fixture
 def fit(network, small, image):
-    return lambda: StyleFit(network, image, image, small, steps=6, crop=32, batch=2)
+    return lambda: StyleFit(network, image, image, small, 6, 0.03, crop=32, batch=2)
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_bytes(network, small, image, tmp_path, fit):

@@ -50,11 +50,11 @@ class StyleFit(Loop):
         network: StyleNetwork,
         style: Tensor,
         content: Tensor,
-        config: Config = PRESETS["paper"],
-        steps: int = 100,
-        learning_rate: float = 0.03,
-        crop: int = 128,
-        batch: int = 2,
+        config: Config,
+        steps: int,
+        learning_rate: float,
+        crop: int,
+        batch: int,
     ) -> None:
         if crop < SMALLEST or min(content.shape[2:]) < crop:
             side = min(content.shape[2:])
