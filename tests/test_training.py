@@ -138,6 +138,23 @@ def test_going_on_gives_the_same_bytes_as_no_interruption(
     np.testing.assert_array_equal(*columns)
 
 
+def test_a_state_of_version_0_1_goes_on_to_the_same_bytes(content, style, small):
+    config = replace(small, **OPTIMIZERS["scales"])
+    whole, part, rest = (Transfer(content, style, config) for _ in range(3))
+    list(whole)
+    for step in part:
+        if step == 4:
+            break
+    state = part.state_dict()
+    ((variable,),) = state.pop("parameters")
+    (optimizer,), (scheduler,) = state.pop("optimizers"), state.pop("schedulers")
+    rest.load_state_dict(
+        {**state, "variable": variable, "optimizer": optimizer, "scheduler": scheduler}
+    )
+    assert list(rest) == [5, 6]
+    assert torch.equal(rest.variable, whole.variable)
+
+
 def test_leaving_the_loop_pauses(content, style, small):
     transfer, whole = Transfer(content, style, small), Transfer(content, style, small)
     for step in transfer:

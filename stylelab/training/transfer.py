@@ -213,8 +213,8 @@ class Transfer(Loop):
     def result(self) -> Result:
         """The result so far; one that has not made all its steps counts as interrupted.
 
-        The picture is measured, too (`stylelab.metrics`), by a VGG-19 of its own in float32, which
-        takes about the time of three steps.
+        The picture is measured, too, by a second VGG-19 with the default weights in float32
+        (`stylelab.metrics`), which takes the time of a few steps.
         """
         image, (content, *styles) = self.image, self.pictures
         info = {
