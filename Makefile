@@ -5,7 +5,7 @@ STARTED := $(shell date +%s)
 TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lab demo notebooks format bench bench-quick clean
+.PHONY: help reproduce test check lowest lab demo notebooks format bench bench-quick clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,13 +15,20 @@ reproduce: .venv/installed  ## run the paper's experiment: runs/reproduce/report
 	@$(TOOK)
 
 test: .venv/installed-test .venv/browser check  ## check and test everything
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov=stylelab --cov-report=
+	@echo "coverage: $$($(BIN)/coverage report --format=total) % (.venv/bin/coverage report: by file)"
 	@$(TOOK)
 
 check: .venv/installed-test  ## format, lint and types, without changing a file
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+LONG := browser or notebooks or benchmarks or methods or training or films or repair or style_network or sweep
+
+lowest: .venv-lowest/installed  ## quick tests with the lowest versions declared, in .venv-lowest (PYTHON=python3.10)
+	.venv-lowest/bin/python -m pytest -k 'not ($(LONG))'
+	@$(TOOK)
 
 format: .venv/installed-test  ## format and mend what can be mended
 	$(BIN)/ruff format .
@@ -51,7 +58,7 @@ bench-quick: .venv/installed-test  ## the main ones with few rounds at small siz
 	@$(TOOK)
 
 clean:  ## remove what the other commands made
-	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .coverage runs .pytest_cache .mypy_cache .ruff_cache
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -67,6 +74,13 @@ clean:  ## remove what the other commands made
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch .venv/installed $@
+
+# In pyproject.toml each requirement has a line; ">=1.2" becomes the constraint "==1.2".
+.venv-lowest/installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lowest
+	sed -nE 's/^ *"([a-z-]+)>=([0-9.]+).*/\1==\2/p' pyproject.toml > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt --editable '.[test]'
+	touch $@
 
 # For the browser tests: Chromium as it is here, Debian's where root may install it, or Playwright's.
 .venv/browser: .venv/installed-test

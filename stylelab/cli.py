@@ -8,13 +8,14 @@ import contextlib
 import functools
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -236,22 +237,38 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     preset = PRESETS.get(early.preset, Config())
     commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, sweep, samples, info, lab)}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
-    complaint, registry = io.StringIO(), tyro.constructors.ConstructorRegistry()
+    registry = tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(_options_rule)
-    try:
-        with contextlib.redirect_stderr(complaint), registry:
-            call: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
+
+    def read() -> Callable[[], None]:
+        with registry:
+            return tyro.extras.subcommand_cli_from_dict(
                 commands, prog="stylelab", description=ABOUT, args=arguments
             )
-        return call
+
+    printed = io.StringIO()  # no terminal: tyro writes plain text, a rule above and below the fault
+    try:
+        with _wide(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            return read()
     except SystemExit as stopped:
         if not stopped.code:
-            raise  # --help
-    # A box of several lines, of which those above the rule say what is wrong.
-    lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
-    end = next((i for i, line in enumerate(lines) if i and not line), len(lines))
-    text = re.sub(r"^Error parsing __tyro-dummy-inner__\S*: ", "", " ".join(lines[1:end]))
+            return read()  # --help again, for the terminal
+    fault = re.split(r"(?m)^ *-{3,} *$", printed.getvalue())[1]
+    text = re.sub(r"^Error parsing __tyro-dummy-inner__\S*: ", "", " ".join(fault.split()))
     raise InputError(f"{text} (see stylelab --help)")
+
+
+@contextlib.contextmanager
+def _wide() -> Iterator[None]:
+    """Whoever asks for the terminal's width is told one in which nothing is wrapped."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def _deferred(command: Callable[..., None]) -> Callable[..., Any]:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from PIL import Image
 
 from stylelab import Result, image_hash, sample
 from stylelab.cli import main, parse
+from stylelab.errors import InputError
 
 QUICK = ["--size", "48", "64", "--steps", "2", "--device", "cpu"]
 PAIR = ["transfer", "chenonceau", "night_cafe"]
@@ -109,6 +111,26 @@ def test_bad_input_gives_one_line_and_status_2_and_writes_nothing(case, capsys):
     assert printed.err.startswith("stylelab: ")
     assert printed.err.count("\n") == 1
     assert contents() == before
+
+
+def test_a_complaint_is_the_same_in_a_narrow_terminal_and_in_any_encoding():
+    arguments = [*PAIR, "-o", "x", "--pooling", "average" * 20]
+    printed = set()
+    for settings in ({"PYTHONIOENCODING": "utf-8"}, {"PYTHONIOENCODING": "ascii", "COLUMNS": "40"}):
+        run = subprocess.run(
+            [sys.executable, "-m", "stylelab", *arguments],
+            capture_output=True, text=True, env={**os.environ, **settings},
+        )  # fmt: skip
+        printed.add(run.stderr)
+    (line,) = printed
+    assert line.startswith(f"stylelab: invalid choice '{'average' * 20}' for argument '--pooling'")
+
+
+def test_the_terminals_width_is_as_before(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with pytest.raises(InputError):
+        parse(["frobnicate"])
+    assert "COLUMNS" not in os.environ
 
 
 def test_transfer_writes_a_run_folder(capsys):

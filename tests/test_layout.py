@@ -137,6 +137,7 @@ def test_conda_and_pip_ask_for_the_same(project):
     assert found == dict(bounds(entry) for entry in project["dependencies"])
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="that Python finds few packages' names")
 def test_every_package_that_is_imported_is_declared(project):
     extras = project["optional-dependencies"]
     optional = extras["dask"] + extras["styles"]  # imported where they are asked for
@@ -183,3 +184,26 @@ def test_nothing_tells_of_one_machine():
         *FILES,
     ]:
         assert not re.search(r"/(root|home|tmp|Users)/\w", path.read_text()), path
+
+
+def test_the_citation_has_the_packages_version_and_names_the_paper(project):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["title"], citation["license"]) == (project["name"], project["license"])
+    assert citation["version"] == project["version"]
+    titles = [reference["title"] for reference in citation["references"]]
+    assert "CNN-Based Image Style Transfer and Its Applications" in titles
+
+
+def test_public_hosts_test_the_python_versions_that_are_declared(project):
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())["jobs"]
+    versions = jobs["linux"]["strategy"]["matrix"]["python"]
+    said = [entry.rpartition(" ")[2] for entry in project["classifiers"] if "Python :: 3." in entry]
+    assert versions == said
+    assert project["requires-python"] == f">={versions[0]}"
+    assert jobs["lowest"]["steps"][1]["with"]["python-version"] == versions[0]
+
+
+def test_each_lower_bound_stands_on_a_line_of_its_own(project):
+    text = (ROOT / "pyproject.toml").read_text()  # `make lowest` reads them line by line
+    for entry in project["dependencies"] + project["optional-dependencies"]["test"]:
+        assert ">=" not in entry or f'\n    "{entry}"' in text, entry
