@@ -15,7 +15,7 @@ reproduce: .venv/installed  ## run the paper's experiment: runs/reproduce/report
 	@$(TOOK)
 
 test: .venv/installed-test .venv/browser check  ## check and test everything
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 	@$(TOOK)
 
 check: .venv/installed-test  ## format, lint and types, without changing a file

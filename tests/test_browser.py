@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +25,7 @@ WAIT = 90_000  # milliseconds, for what takes one or two seconds where nothing e
 OFTEN = 100  # milliseconds from one look at a picture to the next
 REST = 3_000  # milliseconds in which a run that goes on is seen to
 INSTALL = "either apt-get install chromium, or python -m playwright install --with-deps chromium"
+pytestmark = pytest.mark.xdist_group("browser")  # one worker, so one browser and one server each
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,12 @@ def browser():
 
 @pytest.fixture
 def visit(browser):
+    with visitors(browser) as visit:
+        yield visit
+
+
+@contextmanager
+def visitors(browser):
     """Open a page as a visitor of one's own, who reaches nothing but this machine."""
     contexts = []
 
@@ -140,6 +148,14 @@ def jupyterlab(tmp_path_factory):
     server, url = serve(folder, "jupyter", "lab", *settings)
     yield folder, url
     stop(server)
+
+
+@pytest.fixture(scope="module")
+def desk(browser, jupyterlab):
+    """JupyterLab with nothing open, which takes seconds to load, for all chapters in turn."""
+    with visitors(browser) as visit:
+        # A workspace of its own, or the tabs of other tests come back.
+        yield visit(f"{jupyterlab[1]}/lab/workspaces/chapters?token={TOKEN}")
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +336,7 @@ def answer(page):
 def test_jupyterlab_plays_the_lab_and_its_kernel_stays_free(jupyterlab, visit):
     folder, url = jupyterlab
     page = visit(f"{url}/lab/tree/{LAB}?token={TOKEN}")
-    opened(page)
+    opened(page, LAB)
     page.wait_for_function(
         "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
     )
@@ -400,7 +416,8 @@ def test_two_visitors_do_not_disturb_each_other(voila, visit):
 
 # Cells above grow while they are drawn and push it away: scroll until it is where it was sought.
 FIRST_FIGURE_IS_SEEN = """() => {
-    const image = document.querySelector(".jp-Notebook figure img");
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    const image = notebook.node.querySelector("figure img");
     if (!image?.complete || !image.naturalWidth) return false;
     image.scrollIntoView({block: "center"});
     const place = image.getBoundingClientRect();
@@ -410,19 +427,40 @@ FIRST_FIGURE_IS_SEEN = """() => {
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
-def test_jupyterlab_opens_each_chapter_without_a_fault(path, jupyterlab, visit):
-    # A workspace of its own, or the tabs of other tests come back.
-    place = f"workspaces/{path.stem}/tree/chapters/{path.name}"
-    page = visit(f"{jupyterlab[1]}/lab/{place}?token={TOKEN}")
-    opened(page)
-    assert faults(page) == []
-    page.wait_for_function(FIRST_FIGURE_IS_SEEN, polling=OFTEN)
-    page.screenshot(path=SHOTS / f"{path.stem}.png")
+def test_jupyterlab_opens_each_chapter_without_a_fault(path, desk):
+    place = f"chapters/{path.name}"
+    desk.wait_for_function("window.jupyterapp?.commands.hasCommand('docmanager:open')")
+    desk.evaluate(
+        """async path => {
+            await window.jupyterapp.restored;
+            await window.jupyterapp.commands.execute("docmanager:open", {path});
+        }""",
+        place,
+    )
+    opened(desk, place)
+    assert faults(desk) == []
+    desk.wait_for_function(FIRST_FIGURE_IS_SEEN, polling=OFTEN)
+    desk.screenshot(path=SHOTS / f"{path.stem}.png")
+    desk.evaluate(
+        """async () => {
+            const {context, content} = window.jupyterapp.shell.currentWidget;
+            await context.sessionContext.ready;
+            await context.sessionContext.shutdown();
+            content.model.dirty = false;  // or it asks whether to save
+            window.jupyterapp.shell.currentWidget.close();
+        }"""
+    )
 
 
-def opened(page):
-    page.wait_for_function("window.jupyterapp?.shell.currentWidget?.content?.widgets?.length > 3")
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+def opened(page, path):
+    page.wait_for_function(
+        """path => {
+            const widget = window.jupyterapp?.shell.currentWidget;
+            return widget?.context?.path === path && widget.content.widgets.length > 3;
+        }""",
+        arg=path,
+    )
+    page.locator(".jp-Notebook:visible .jp-Cell").first.wait_for()
 
 
 def faults(page):
