@@ -6,18 +6,50 @@ import time
 from pathlib import Path
 
 import nbformat
+import zmq
+from jupyter_client.channels import AsyncZMQSocketChannel
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from tqdm import tqdm
 
 HERE = Path(__file__).parent
+LIMIT = 1800  # seconds that a cell may take
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class Shell(AsyncZMQSocketChannel):
+    """The channel on which a kernel answers.
+
+    The client sends on it, too, while it waits: what `interact` prints goes back to the kernel. A
+    socket wakes those who wait when a message comes, and sending takes that call away; so an answer
+    that came at this moment lay there unread until the limit. Asking for the socket's events after
+    each sending wakes them again.
+    """
+
+    def send(self, msg):
+        super().send(msg)
+        self.socket.get(zmq.EVENTS)
+
+
+class Kernel(AsyncKernelManager):
+    """A kernel whose answers are all heard."""
+
+    def client(self, **kwargs):
+        client = super().client(**kwargs)
+        client.shell_channel_class = Shell
+        return client
 
 
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:  # runs that are kept may be of other code
-        NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": folder}}).execute()
+        NotebookClient(
+            notebook,
+            timeout=LIMIT,
+            kernel_manager_class=Kernel,
+            resources={"metadata": {"path": folder}},
+        ).execute()
     tqdm.write(f"{path.name}: {time.perf_counter() - started:.0f} s")
     notebook.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},

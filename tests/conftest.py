@@ -30,3 +30,23 @@ def small() -> Config:
 def same_threads():
     """The same threads in each test, whatever ran before."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
+
+
+LONGEST = (  # those with the most seconds first, so that two workers end together
+    "test_browser.py",
+    "test_films.py::test_a_film_flickers",
+    "test_benchmarks.py::test_the_methods",
+    "test_notebooks.py::test_it_runs",
+    "test_sweep.py",
+    "test_training.py",
+    "test_wheel.py",
+    "test_style_network.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    def place(item):
+        return next((i for i, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
+
+    items.sort(key=place)
