@@ -242,9 +242,10 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
 
     def read() -> Callable[[], None]:
         with registry:
-            return tyro.extras.subcommand_cli_from_dict(
+            call: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
                 commands, prog="stylelab", description=ABOUT, args=arguments
             )
+        return call
 
     printed = io.StringIO()  # no terminal: tyro writes plain text, a rule above and below the fault
     try:
