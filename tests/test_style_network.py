@@ -133,31 +133,38 @@ def test_the_same_seed_fits_the_same_numbers(network, small, image):
     assert not torch.equal(rows[0], other)
 
 
+@pytest.fixture(scope="module")
+def three():
+    """A network of three of the styles, whose first crops are painted sooner."""
+    values = read_packaged()
+    return StyleNetwork({k: v[:3] if ".norm." in k else v for k, v in values.items()}, "three")
+
+
 @pytest.fixture
-def fit(network, small, image):
-    return lambda: StyleFit(network, image, image, small, 6, 0.03, crop=32, batch=2)
+def fit(three, small, image):
+    return lambda: StyleFit(three, image, image, small, 6, 0.03, crop=32, batch=2)
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_bytes(network, small, image, tmp_path, fit):
-    whole = fit_style(network, image, image, small, 6, crop=32)
+def test_an_interrupted_fit_goes_on_to_the_same_bytes(three, small, image, tmp_path, fit):
+    whole = fit_style(three, image, image, small, 6, crop=32)
     settings = {"steps": 6, "crop": 32, "out": tmp_path / "fit"}
 
     def interrupt(step, losses):
         if step == 2:
             signal.raise_signal(signal.SIGINT)
 
-    part = fit_style(network, image, image, small, on_step=interrupt, **settings)
+    part = fit_style(three, image, image, small, on_step=interrupt, **settings)
     assert not torch.equal(part, whole)
     assert Result.load(tmp_path / "fit").interrupted
-    rest = fit_style(network, image, image, small, **settings)
+    rest = fit_style(three, image, image, small, **settings)
     assert torch.equal(rest, whole)
     names = {path.name for path in (tmp_path / "fit").iterdir()}
     assert names == {"image.png", "history.csv", "result.json", "style.safetensors"}
-    again = fit_style(network, image, image, small, on_step=pytest.fail, **settings)
+    again = fit_style(three, image, image, small, on_step=pytest.fail, **settings)
     assert torch.equal(again, whole)
     other = {**settings, "steps": 7}
     with pytest.raises(InputError, match="holds another run"):
-        fit_style(network, image, image, small, **other)
+        fit_style(three, image, image, small, **other)
 
 
 @pytest.mark.parametrize("stop", [1, 5])
@@ -174,7 +181,7 @@ def test_a_fit_resumes_from_its_state_to_the_same_bytes(fit, stop):
     np.testing.assert_array_equal(*columns)
 
 
-def test_a_fit_has_a_history_and_a_result(fit, network, image):
+def test_a_fit_has_a_history_and_a_result(fit, three, image):
     one = fit()
     list(one)
     assert {"total", "tv", "content/relu4_4", "style/relu1_1"} <= set(one.history)
@@ -184,7 +191,7 @@ def test_a_fit_has_a_history_and_a_result(fit, network, image):
     expected = groups["content"] + 1000 * groups["style"] + 10 * groups["tv"]
     assert groups["total"] == pytest.approx(expected, rel=1e-4)
     result = one.result()
-    torch.testing.assert_close(result.image, network(image, one.row.detach()))
+    torch.testing.assert_close(result.image, three(image, one.row.detach()))
     assert not result.interrupted
     assert result.info["fit"] == {"steps": 6, "learning_rate": 0.03, "crop": 32, "batch": 2}
 
@@ -201,20 +208,18 @@ def test_a_poisoned_batch_stops_the_fit_with_step_and_term(fit, monkeypatch):
         list(fit())
 
 
-def test_the_network_that_is_fitted_stays_as_it_is_though_the_fit_fails(fit, network, monkeypatch):
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+def test_the_network_that_is_fitted_stays_as_it_is_though_the_fit_fails(fit, three, monkeypatch):
+    before = {name: value.clone() for name, value in three.state_dict().items()}
     monkeypatch.setattr(StyleFit, "terms", lambda *given: {"tv": torch.tensor(torch.nan)})
     with pytest.raises(RuntimeError):
         list(fit())
-    for name, value in network.state_dict().items():
+    for name, value in three.state_dict().items():
         assert torch.equal(value, before[name])
-    assert not any(value.requires_grad for value in network.parameters())
+    assert not any(value.requires_grad for value in three.parameters())
 
 
-def test_a_network_is_built_from_any_values_of_its_architecture():
-    values = read_packaged()
-    few = {k: v[:3] if ".norm." in k else v for k, v in values.items()}
-    network = StyleNetwork(few, "three of them")
+def test_a_network_is_built_from_any_values_of_its_architecture(three):
+    network, values = three, read_packaged()
     assert (network.names, network.table.shape) == (["0", "1", "2"], (3, 990))
     image = load_image(sample("chenonceau"), (32, 48))
     assert torch.equal(network(image, 2), StyleNetwork()(image, 2))

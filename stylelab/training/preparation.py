@@ -12,7 +12,7 @@ from stylelab.maths.colours import luminance, match_luminance, match_statistics
 from stylelab.objectives import TermsOf
 from stylelab.registry import METHODS
 from stylelab.training.identity import Inputs
-from stylelab.vgg.network import VGG19
+from stylelab.vgg.network import VGG19, shared_network
 
 KEPT = 2  # preparations: the next run of a sweep, or of a notebook, often shares one
 
@@ -74,7 +74,7 @@ def _prepare(
     if c.colours != "style":
         match = match_luminance if c.colours == "luminance" else match_statistics
         read = [match(style, image) for style in read]
-    model = VGG19.of(c, method.layers(c), recompute=c.memory == "low").to(device, dtype)
+    model = shared_network(c, method.layers(c), device, dtype)
     base, *targets = (standardize(picture.to(device)) for picture in (image, *read))
     styles = [pair for pair in zip(targets, inputs.shares, strict=True) if pair[1]]
     around = None

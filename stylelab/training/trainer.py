@@ -20,7 +20,7 @@ from stylelab.objectives import Terms
 from stylelab.registry import METHODS
 from stylelab.training.loop import Loop, Player
 from stylelab.training.result import Result, describe, earlier_run
-from stylelab.vgg.network import VGG19
+from stylelab.vgg.network import shared_network
 from stylelab.vgg.weights import weights_id
 
 ROW = "style.safetensors"  # in a run's folder
@@ -78,7 +78,7 @@ class StyleFit(Loop):
         self._content = content.to(self.device)
         self._crop, self._batch = crop, batch
         self._generator = torch.Generator().manual_seed(c.seed)
-        model = VGG19.of(c, method.layers(c)).to(self.device, self.dtype)
+        model = shared_network(c, method.layers(c), self.device, self.dtype)
         styles = [(standardize(style.to(self.device)), 1.0)]
         self.objective = method.objective(styles, model, c)
         self.row = self.network.table[0].clone().requires_grad_()

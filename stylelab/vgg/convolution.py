@@ -35,7 +35,7 @@ OUTPUT = torch.tensor(
 
 
 # The packed weights of each convolution, for as long as it exists.
-_packs: WeakKeyDictionary[nn.Conv2d, tuple[object, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
+packs: WeakKeyDictionary[nn.Conv2d, tuple[object, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
 
 def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
@@ -46,13 +46,13 @@ def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
         return F.relu_(y) if relu else y
     weight = convolution.weight
     key = (x.shape, weight.dtype, weight.data_ptr())
-    kept, pack = _packs.get(convolution, (None, None))
+    kept, pack = packs.get(convolution, (None, None))
     if pack is None or kept != key:
         # The gradient of a convolution is one with the weights mirrored and transposed.
         back = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         pack = _pack(weight, x.shape), _pack(back, (len(x), len(weight), *x.shape[2:]))
         # A run has one size at a time. Replaced as a whole, because threads may share the network.
-        _packs[convolution] = key, pack
+        packs[convolution] = key, pack
     return cast(Tensor, _Packed.apply(x, *pack, convolution.bias, relu))
 
 

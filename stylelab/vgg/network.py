@@ -1,6 +1,7 @@
 """VGG-19 (Simonyan and Zisserman 2014) as a reader of named feature maps, and its weights."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -76,12 +77,6 @@ class VGG19(nn.Module):
         cuts = [0, *(i + 1 for i, name in enumerate(names) if name in ends)]
         self.segments = [names[a:b] for a, b in pairwise(cuts)]
 
-    @classmethod
-    def of(cls, config: Config, layers: Iterable[str], recompute: bool = False) -> "VGG19":
-        """The network that a config asks for, up to the deepest of ``layers``."""
-        c = config
-        return cls(layers, c.weights, c.pooling, c.normalise, c.padding, c.seed, recompute)
-
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 16:
             shape = tuple(image.shape)
@@ -113,3 +108,29 @@ class VGG19(nn.Module):
                 # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
                 x = self.pool(x, 2, ceil_mode=True)
         return x, kept
+
+
+def shared_network(
+    config: Config, layers: Iterable[str], device: torch.device, dtype: torch.dtype
+) -> VGG19:
+    """The network that a config asks for, on a device; runs with the same settings share it.
+
+    So its packed weights are shared, too, by the frames of a film or the runs of a sweep.
+    """
+    seed = config.seed if config.weights == "random" else 0
+    settings = config.weights, config.pooling, config.normalise, config.padding, seed
+    identity = weights_id(config.weights, seed)  # a file may change while its name stays
+    names = tuple(sorted(set(layers)))
+    return _network(identity, names, settings, config.memory == "low", device, dtype)
+
+
+@lru_cache(maxsize=2)
+def _network(
+    identity: str,
+    layers: tuple[str, ...],
+    settings: Any,
+    recompute: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> VGG19:
+    return VGG19(layers, *settings, recompute=recompute).to(device, dtype)
