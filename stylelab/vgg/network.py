@@ -118,10 +118,11 @@ def shared_network(
     So its packed weights are shared, too, by the frames of a film or the runs of a sweep.
     """
     seed = config.seed if config.weights == "random" else 0
-    settings = config.weights, config.pooling, config.normalise, config.padding, seed
+    low = config.memory == "low"
+    settings = config.weights, config.pooling, config.normalise, config.padding, seed, low
     identity = weights_id(config.weights, seed)  # a file may change while its name stays
     names = tuple(sorted(set(layers)))
-    return _network(identity, names, settings, config.memory == "low", device, dtype)
+    return _network(identity, names, settings, device, dtype)
 
 
 @lru_cache(maxsize=2)
@@ -129,8 +130,7 @@ def _network(
     identity: str,
     layers: tuple[str, ...],
     settings: Any,
-    recompute: bool,
     device: torch.device,
     dtype: torch.dtype,
 ) -> VGG19:
-    return VGG19(layers, *settings, recompute=recompute).to(device, dtype)
+    return VGG19(layers, *settings).to(device, dtype)
