@@ -157,7 +157,7 @@ def read_frames(source: str | os.PathLike[str]) -> list[Tensor]:
         try:
             return [load_image(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
         except (OSError, EOFError, SyntaxError):  # as Pillow says of a file that is cut short
-            raise InputError(f"'{path}' is damaged or cut short; get it anew") from None
+            raise InputError(f"'{path}' is damaged or cut short; get it again") from None
 
 
 def _check_length(path: Path, count: int, frame: Tensor) -> None:
