@@ -1,4 +1,4 @@
-"""Frozen 3x3 convolutions on the CPU, with their weights laid out once, not at each step.
+"""Frozen 3x3 convolutions on the CPU, whose weights are packed once, not at each step.
 
 These are the operators that PyTorch's own compiler emits for frozen networks. They give the same
 values as `torch.nn.functional.conv2d` and a ReLU, which take over wherever they do not apply.
@@ -39,7 +39,7 @@ _packs: WeakKeyDictionary[nn.Conv2d, tuple[object, tuple[Tensor, Tensor]]] = Wea
 
 
 def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
-    """The convolution of a map (B, C, H, W), with the ReLU behind it or not."""
+    """The convolution of a map (B, C, H, W), followed by a ReLU if ``relu`` is true."""
     x = x.to(convolution.weight.dtype)
     if not can_pack(x, convolution):
         y = cast(Tensor, convolution(x))
@@ -51,13 +51,14 @@ def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
         # The gradient of a convolution is one with the weights mirrored and transposed.
         back = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         pack = _pack(weight, x.shape), _pack(back, (len(x), len(weight), *x.shape[2:]))
-        # A run has one size at a time. Replaced as a whole, because threads may share the network.
+        # Only one pack is kept: a run has one size at a time. The entry is replaced as a whole,
+        # because threads may share the network.
         _packs[convolution] = key, pack
     return cast(Tensor, _Packed.apply(x, *pack, convolution.bias, relu))
 
 
 def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether it pays and works: in a loop on the CPU, with the operators of this PyTorch."""
+    """Whether packing helps (a loop on the CPU) and this PyTorch has the operators for it."""
     return (
         x.requires_grad
         and torch.is_grad_enabled()
@@ -116,7 +117,7 @@ class _Packed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        for y in ctx.saved_tensors:  # may be asked for once only
+        for y in ctx.saved_tensors:  # readable only once under checkpointing
             grad = torch.ops.aten.threshold_backward(grad, y, 0)
         grad = grad.contiguous(memory_format=torch.channels_last)
         return _run(grad, ctx.back, None, "none"), None, None, None, None
