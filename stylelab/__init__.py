@@ -1,6 +1,6 @@
 """Neural style transfer experiments: VGG-19, named losses and one loop in plain sight.
 
-The names are listed in ``__init__.pyi``; each file is imported when a name of it is first used.
+``__init__.pyi`` lists the public names; a file is imported when one of its names is first used.
 """
 
 from importlib.metadata import version

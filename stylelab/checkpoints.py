@@ -1,4 +1,4 @@
-"""Weights that other packages ship: found without running their code, and checked by hash."""
+"""Weights shipped in other packages: located without running their code, and checked by hash."""
 
 import hashlib
 import importlib.util
@@ -8,19 +8,27 @@ from stylelab.errors import InputError
 
 
 def packaged_path(package: str, file: str | Path, missing: str) -> Path:
-    """The path of a file in an installed package; ``missing`` says what to do without it."""
-    found = importlib.util.find_spec(package)  # finds it; none of its code runs
+    """The path of a file in an installed package.
+
+    Raises:
+        InputError: the package is not installed; ``missing`` is the whole message.
+    """
+    found = importlib.util.find_spec(package)  # locates it without running its code
     if found is None or not found.submodule_search_locations:
         raise InputError(missing)
     return Path(found.submodule_search_locations[0], file)
 
 
 def read_checked(path: Path, sha256: str, mend: str) -> bytes:
-    """The bytes of a file with that SHA-256; ``mend`` says how to get the right one."""
+    """The bytes of a file with that SHA-256.
+
+    Raises:
+        InputError: it cannot be read or has another hash; ``mend`` says how to get the right one.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror}); {mend}") from None
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise InputError(f"'{path}' is not the file that was expected (SHA-256); {mend}")
+        raise InputError(f"'{path}' is not the expected file (its SHA-256 differs); {mend}")
     return content

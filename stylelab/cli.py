@@ -67,7 +67,7 @@ def transfer(
 
 
 def _to_options(words: list[str]) -> dict[str, Any]:
-    """What ``--options strength=0.5 strokes=0.5,1,2`` says."""
+    """Read ``--options strength=0.5 strokes=0.5,1,2`` as a mapping."""
     found = [word.partition("=") for word in words]
     if not all(name and value for name, _, value in found):
         raise ValueError("options are written name=value")
@@ -82,7 +82,7 @@ def _to_value(text: str) -> Any:
 
 
 def _options_rule(kind: Any) -> Any:
-    """How tyro reads `Config.options`, whose values may be anything."""
+    """Tell tyro how to read `Config.options`, whose values may have any type."""
     if kind.type != tuple[tuple[str, Any], ...]:
         return None
     return tyro.constructors.PrimitiveConstructorSpec(
@@ -155,7 +155,7 @@ def sweep(
     if found & {"pending", "interrupted"}:
         raise SystemExit(130)
     if found == {"failed"}:
-        raise InputError("all of them failed; the column error of the table says why")
+        raise InputError("all runs failed; the table's column 'error' says why")
 
 
 def _dask(address: str) -> Any:
@@ -177,7 +177,7 @@ def samples() -> None:
 
 
 def info() -> None:
-    """Show versions, device, precision, the weights that are found, and memory."""
+    """Show versions, device, precision, where the weights are, and memory."""
     import platform
     from importlib.metadata import version
 
@@ -207,7 +207,7 @@ def lab() -> None:
     shipped, notebooks = Path(__file__).parent / "notebooks", Path("stylelab-notebooks")
     if not shipped.is_dir():  # in a clone
         notebooks = Path(__file__).parent.parent / "notebooks"
-    elif not notebooks.exists():  # installed from a wheel: work on a copy, which is whole or not
+    elif not notebooks.exists():  # installed from a wheel: work on a complete copy
         with tempfile.TemporaryDirectory(dir=".") as folder:
             shutil.copytree(shipped, Path(folder, "copy")).rename(notebooks)
     root = f"--ServerApp.root_dir={notebooks.resolve()}"
@@ -227,12 +227,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str]) -> Callable[[], None]:
-    """The call that the arguments ask for; InputError has tyro's complaint in one line."""
+    """The call that the arguments describe; tyro's complaint becomes a one-line InputError."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", nargs="?")
     finder.add_argument("--plugin", nargs="?")
     early = finder.parse_known_args(arguments)[0]
-    if early.plugin is not None:  # before the settings are read, one of which may name its method
+    if early.plugin is not None:  # first, because a setting may name the plugin's method
         METHODS.load_file(Path(early.plugin))
     preset = PRESETS.get(early.preset, Config())
     commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, sweep, samples, info, lab)}
@@ -273,7 +273,7 @@ def _wide() -> Iterator[None]:
 
 
 def _deferred(command: Callable[..., None]) -> Callable[..., Any]:
-    """The same signature, but calling it only binds the arguments."""
+    """A function of the same signature that only binds the arguments, to be called later."""
 
     @functools.wraps(command)
     def bind(*given: Any, **named: Any) -> Callable[[], None]:

@@ -21,7 +21,7 @@ CONVOLUTIONS = tuple(
 )
 LAYERS = tuple(name for conv in CONVOLUTIONS for name in (conv, conv.replace("conv", "relu")))
 LOSS_WEIGHTS = ("content_weight", "style_weight", "tv_weight")
-# What the loop alone reads: the network, the targets and the pictures do not depend on it.
+# Settings that only the loop reads: the network, the targets and the pictures are the same.
 LOOP_SETTINGS = (
     "steps", "scales", "optimizer", "learning_rate", "schedule", "decay_every", "stop_below",
     "init",
@@ -33,7 +33,11 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def checked(cls: type[T]) -> type[T]:
-    """Make ``cls`` a frozen dataclass whose values are checked, with errors in one line."""
+    """Make ``cls`` a frozen dataclass with validated fields.
+
+    Raises:
+        InputError: on construction, in one line that names the field, the value and the fault.
+    """
     settings = ConfigDict(allow_inf_nan=False, extra="forbid")
     made: Any = dataclass(frozen=True, kw_only=True, config=settings)(cls)
     validate = made.__init__
@@ -54,7 +58,7 @@ def _one_line(error: ValidationError, names: list[str]) -> str:
     if not fault["loc"]:  # from __post_init__, about several fields
         return what
     name = str(fault["loc"][0])
-    if name == "size":  # as `check_size` says it
+    if name == "size":  # the message of `check_size` is complete
         return what
     if name not in names:
         return unknown("setting", name, names)
@@ -62,7 +66,7 @@ def _one_line(error: ValidationError, names: list[str]) -> str:
 
 
 def check_size(size: Any) -> Any:
-    """Pass a size on if it is (height, width) or one longer side, in whole pixels."""
+    """Return a valid size, (height, width) or the longer side, as plain integers in pixels."""
     sides = list(size) if isinstance(size, (tuple, list)) and len(size) == 2 else [size]
     if not all(isinstance(side, Integral) and SMALLEST <= int(side) <= LARGEST for side in sides):
         raise InputError(
@@ -87,12 +91,12 @@ def check_layer(name: str) -> str:
 
 def check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
-        raise ValueError("each layer may stand once")
+        raise ValueError("each layer may be named only once")
     return names
 
 
 def to_pairs(options: Any) -> Any:
-    """A mapping as sorted pairs, which can be hashed."""
+    """Turn a mapping into a tuple of sorted pairs, so that it can be hashed."""
     if not isinstance(options, Mapping):
         return options
     return tuple(sorted(options.items(), key=lambda pair: str(pair[0])))
@@ -111,21 +115,22 @@ class Config:
     """The settings of one style transfer; ``dataclasses.replace`` makes variants.
 
     The defaults are the experiment of the paper at 150x225 (its section III-E). What the paper
-    leaves out follows the textbook recipe that it is built on, *Dive into Deep Learning*.
+    leaves out follows the textbook recipe that it builds on, *Dive into Deep Learning*.
 
     Raises:
-        InputError: a value is not allowed; one line names the field, the value and what is.
+        InputError: a value is not allowed; one line names the field, the value and the fault.
     """
 
     size: Size = (150, 225)
-    """Height and width of the result, or its longer side in pixels."""
+    """Height and width of the result in pixels, or its longer side alone."""
     fit: Literal["crop", "stretch"] = "crop"
-    """How an image of another aspect ratio is brought to the size."""
+    """How an image of another aspect ratio is fitted to the size: cropped at its centre, or
+    stretched."""
     method: Annotated[str, AfterValidator(METHODS.check)] = "gatys"
-    """What turns content and style into an objective: a file in stylelab/methods, or a registered
-    module."""
+    """How content and style become an objective: the name of a file in stylelab/methods, or of a
+    registered method."""
     options: Annotated[tuple[tuple[str, Any], ...], BeforeValidator(to_pairs)] = ()
-    """Settings of the method's own, by name; kept as sorted pairs."""
+    """The method's own settings, by name; stored as sorted pairs."""
     content_weight: Weight = 1.0
     """Weight of the content loss."""
     style_weight: Weight = 1000.0
@@ -137,46 +142,50 @@ class Config:
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "conv5_1")
     """Layers whose Gram matrices hold the style."""
     style_scale: Annotated[float, Field(gt=0, le=8)] = 1.0
-    """Size of the style picture over that of the result: below 1 its strokes are finer."""
+    """Size of the style picture relative to the result; below 1 the strokes are finer."""
     colours: Literal["style", "luminance", "statistics"] = "style"
-    """Whose colours the result has: the style's, or the content's. luminance transfers the
-    luminance only; statistics first recolours the style to the content's mean and covariance."""
+    """Whose colours the result has. style: the style's. The other two keep the content's:
+    luminance transfers luminance only, statistics first recolours the style to the content's mean
+    and covariance."""
     blend: tuple[Weight, ...] = ()
-    """Shares of several style pictures, in their order; empty is equal shares."""
+    """Shares of several style pictures, in their order; empty means equal shares."""
     mask: str = ""
-    """Path of a picture, white where the style goes; where it is black, the content stays."""
+    """Path of a picture: white where the style goes, black where the content stays."""
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    """Number of steps; the paper's epochs."""
+    """Number of steps; the paper calls them epochs."""
     scales: Annotated[int, Field(ge=1, le=8)] = 1
-    """Coarse-to-fine scales, each twice the size of the last and with half as many of the steps."""
+    """Number of scales, coarse to fine: each has twice the size of the one before it and half as
+    many steps."""
     optimizer: Literal["adam", "lbfgs", "pyramid"] = "adam"
-    """What updates the pixels; a step of each is one evaluation. pyramid is Adam at several
-    resolutions of the image at once."""
+    """What updates the pixels. pyramid is Adam at several resolutions of the image at once. Each
+    step evaluates the losses once, with every optimiser."""
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.1
     """Step size, in units of the standardised image (0.1 is about 0.02 of the range 0 to 1)."""
     schedule: Literal["constant", "linear"] = "constant"
-    """How the step size goes over the steps of a scale: linear rises for ten steps, then falls to
-    zero."""
+    """How the step size changes over the steps of a scale; linear rises for ten steps, then falls
+    to zero."""
     decay_every: Annotated[int, Field(ge=0)] = 0
-    """Steps after which the learning rate is multiplied by 0.1, again and again; 0 is never."""
+    """The learning rate is multiplied by 0.1 each time this many steps are done; 0 means never."""
     stop_below: Annotated[float, Field(ge=0)] = 0.0
-    """End early, once the weighted total is below this; 0 is never."""
+    """Stop early, once the weighted total loss is below this value; 0 means never."""
     init: str = "content"
     """Initial image: content, noise, style, or the path of a picture."""
     weights: str = "original"
     """VGG-19 weights: original, torchvision, random, or the path of a .pth or .safetensors."""
     normalise: Literal["auto", "layer", "filter", "none"] = "auto"
-    """Rescale each convolution to a mean activation of two, by layer or by filter; auto is none
-    for torchvision's weights, on whose scale the paper's loss weights were chosen, else layer."""
+    """Rescale each convolution to a mean activation of two, by layer or by filter. auto is layer,
+    except for torchvision's weights: the paper's loss weights were chosen on their scale, so they
+    are left as they are (none)."""
     pooling: Literal["max", "avg"] = "max"
     """Pooling between the blocks of VGG-19."""
     padding: Literal["zeros", "replicate"] = "replicate"
-    """Padding at the first convolution; zeros leave a border."""
+    """Padding at the first convolution; zeros leave a visible border."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the convolutions; auto is bfloat16 where the hardware has it natively."""
+    """Number format of the convolutions; auto is bfloat16 where the hardware supports it natively,
+    else float32."""
     memory: Literal["plain", "low"] = "plain"
-    """low keeps a fraction of the feature maps and computes the others twice, in 1.4 times the
-    time."""
+    """low stores only some of the feature maps and computes the others a second time for the
+    gradient; a step then takes 1.4 times as long."""
     device: Annotated[str, AfterValidator(check_device)] = "auto"
     """Device: auto, cpu, cuda, cuda:N or mps."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -190,12 +199,12 @@ class Config:
         if not any((self.content_weight, self.style_weight, self.tv_weight)):
             raise InputError("all loss weights are 0: set one of them above 0")
         if self.schedule == "linear" and self.decay_every:
-            raise InputError("decay_every belongs to schedule='constant': set one of them")
+            raise InputError("decay_every needs schedule='constant': set only one of the two")
         if not self.init or not self.weights:
             raise InputError("init and weights may not be empty")
         if self.blend and not any(self.blend):
             raise InputError("all shares of blend are 0: set one of them above 0")
-        if self.options:  # as the method's types have them, so that 1 and 1.0 are one value
+        if self.options:  # converted to the method's types, so that 1 and 1.0 are the same value
             own = self.method_options
             given = tuple((name, getattr(own, name)) for name, _ in self.options)
             object.__setattr__(self, "options", given)
@@ -206,7 +215,11 @@ class Config:
         return self.options_as(METHODS.load(self.method).Options)
 
     def options_as(self, kind: type[T]) -> T:
-        """The method's own settings as ``kind``, the ``Options`` of the method's file."""
+        """The method's own settings as an instance of ``kind``, the ``Options`` of its file.
+
+        Raises:
+            InputError: a setting is unknown to the method, or its value is not allowed.
+        """
         if self.options and not fields(cast(Any, kind)):
             raise InputError(f"method '{self.method}' has no options")
         try:
@@ -223,11 +236,11 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """The inverse of `to_dict`; unknown keys are refused, missing ones take the default."""
+        """The inverse of `to_dict`; missing keys take the default, unknown ones are an error."""
         return cls(**values)
 
     def preparation_key(self) -> tuple[Any, ...]:
-        """All that network, targets and pictures depend on, but their size.
+        """A key of all settings, except size, that the network, targets and pictures depend on.
 
         Runs that differ only in loop settings or loss weights share one cache entry.
         """
@@ -240,11 +253,11 @@ class Config:
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "paper-large": Config(size=(300, 450)),
-    # The objective of 500 plain steps in far fewer; docs/fast.md has the curves.
+    # Reaches the objective of 500 plain steps in far fewer; docs/fast.md has the curves.
     "fast": Config(
         size=(300, 450), optimizer="pyramid", learning_rate=0.15, schedule="linear", steps=200
     ),
-    # For a wall; docs/large.md shows it, and what one scale makes of it.
+    # Large enough for a wall; docs/large.md compares it with a run at one scale.
     "gallery": Config(
         size=(1200, 1800),
         style_weight=15_000,
@@ -269,5 +282,5 @@ PRESETS: dict[str, Config] = {
 
 
 def preset_name(config: Config) -> str | None:
-    """The name of the preset that equals ``config``, if one does."""
+    """The name of the preset that equals ``config``, or None."""
     return next((name for name, preset in PRESETS.items() if preset == config), None)

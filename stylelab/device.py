@@ -1,4 +1,4 @@
-"""Where a run computes, and in which number format."""
+"""The device and the number format of a run, and how much memory it may use."""
 
 import ctypes
 import platform
@@ -13,7 +13,11 @@ from stylelab.errors import InputError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name, or for "auto" the first of CUDA, MPS and CPU that there is."""
+    """The device of that name; "auto" is the first of CUDA, MPS and CPU that is available.
+
+    Raises:
+        InputError: this machine does not have it.
+    """
     available = {"mps": torch.backends.mps.is_available(), "cpu": True}
     gpus = {f"cuda:{i}": True for i in range(torch.cuda.device_count())}
     there = [*gpus, *(kind for kind, found in available.items() if found)]
@@ -24,9 +28,9 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The number format of the convolutions; "auto" is bfloat16 where hardware has it natively.
+    """The number format of the convolutions: "auto" is bfloat16 where the hardware supports it.
 
-    The image, the Gram matrices and the losses are float32 with either.
+    The image, the Gram matrices and the losses are float32 in any case.
     """
     if name == "auto":
         native = device.type == "cpu" and _cpu_has_bfloat16()
@@ -45,9 +49,10 @@ def _cpu_has_bfloat16() -> bool:
 
 
 def free_memory_mb(device: torch.device) -> float:
-    """What a run may take: on a GPU what is free there, else what is left with this process's own.
+    """Memory that a run may use, in MB (10^6 bytes).
 
-    What a container leaves counts, where the process is in one.
+    On a GPU: its free memory. On the CPU: the available memory plus what this process already
+    holds, within the limit of its container, if any.
     """
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -57,7 +62,7 @@ def free_memory_mb(device: torch.device) -> float:
 
 
 def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """Bytes that the container's limit leaves, with what is only cached; infinite without one."""
+    """Bytes left below the container's limit, file caches not counted; infinite without one."""
     version_2 = root, "memory.max", "memory.current", "inactive_file"
     version_1 = (
         root / "memory",
@@ -75,23 +80,23 @@ def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> float:
 
 
 def keep_freed_memory(block: int) -> None:
-    """Let this process keep the blocks up to this many bytes that it frees.
+    """Let this process reuse freed blocks of up to ``block`` bytes; does nothing without glibc.
 
-    The C library gives each large feature map back to the system and gets it again, page by page,
-    at the next step, which takes a tenth of the time. But kept blocks of many sizes leave gaps.
-    Elsewhere than under glibc nothing is changed.
+    By default the C library returns each large feature map to the system and requests it again,
+    page by page, at the next step, which takes a tenth of the time. The size is limited because
+    kept blocks of many sizes fragment the memory.
     """
     if platform.libc_ver()[0] == "glibc":
         trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
         library = ctypes.CDLL(None)
-        # Some versions take blocks up to half of that only; the other setting alone does harm.
+        # Some versions accept only half that size. Raising the trim threshold alone does harm.
         if library.mallopt(mmap_threshold, block) or library.mallopt(mmap_threshold, block // 2):
             library.mallopt(trim_threshold, 2**30)
-        library.malloc_trim(0)  # what was freed before is given back once
+        library.malloc_trim(0)  # return, once, what was freed before
 
 
 def peak_memory_mb(device: torch.device) -> int:
-    """Most memory held so far: on a GPU by its tensors, else by this process since it began."""
+    """Peak memory so far, in MB: of the tensors on a GPU, else of this process since its start."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 1e6)
     if sys.platform == "win32":

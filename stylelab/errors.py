@@ -1,15 +1,15 @@
-"""The one kind of error that a user can mend."""
+"""The one kind of error that a user can fix."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input. The message is one line that names the fault and the way out."""
+    """Bad input; the message is one line that names the fault and the way out."""
 
 
 def unknown(kind: str, name: object, allowed: Iterable[str], summary: str | None = None) -> str:
-    """Say that ``name`` is not one of ``allowed``, and which one may have been meant.
+    """The message that ``name`` is not one of ``allowed``, with the closest match, if any.
 
     >>> unknown("layer", "relu6_1", ["relu5_1", "conv5_1"])
     "unknown layer 'relu6_1'; choose from relu5_1, conv5_1 (did you mean 'relu5_1'?)"

@@ -1,21 +1,21 @@
-"""Checks of the exercises in the notebooks."""
+"""Checks the exercises in the notebooks."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def check(answer: Any, test: Callable[[Any], object]) -> None:
-    """Say whether an exercise is still open or its answer is right; insist that it is right.
+    """Print whether an exercise is right or not answered yet; a wrong answer is an error.
 
     Args:
-        answer: what the student gives, or None as long as the exercise is open.
-        test: takes the answer and asserts what must hold of it.
+        answer: the student's answer; None means not answered yet.
+        test: takes the answer and asserts what must be true of it.
 
     Raises:
-        AssertionError: from ``test``, because the answer is wrong.
+        AssertionError: from ``test``, if the answer is wrong.
 
     >>> def even(answer):
-    ...     assert answer % 2 == 0, "an even number is asked for"
+    ...     assert answer % 2 == 0, "the answer should be even"
     >>> check(None, even)
     not answered yet
     >>> check(4, even)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -10,7 +10,11 @@ from stylelab.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile."""
+    """Write a file completely or not at all, even if the process is killed meanwhile.
+
+    Raises:
+        InputError: the file cannot be written there.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +27,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise, before any work is done, if a file or folder could not be made at ``path``."""
+    """Raise InputError, before any work is done, if ``path`` cannot be written."""
     there = next(p for p in (Path(path), *Path(path).absolute().parents) if p.exists())
     folder = there.parent if there.is_file() and there == Path(path) else there
     try:

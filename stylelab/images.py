@@ -1,4 +1,4 @@
-"""Images in and out: read, resize, standardise, restore, save."""
+"""Read, resize, standardise, restore and save images."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray |
 # Mean and standard deviation of ImageNet's RGB channels, the usual ones of torchvision.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-MOST_PIXELS = 100_000_000  # a larger file is taken for a decompression bomb
+MOST_PIXELS = 100_000_000  # a larger file is treated as a decompression bomb
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP"}
 
 
@@ -36,31 +36,31 @@ def load_image(
     size: tuple[int, int] | int | None = None,
     fit: Literal["crop", "stretch"] = "crop",
 ) -> Tensor:
-    """Load an RGB image, upright, with anything transparent laid over white.
+    """Load an RGB image, rotated upright, with transparent parts over white.
 
     Args:
         source: a path, the bytes of a file, a PIL image, an array (H, W), (H, W, 1), (H, W, 3)
             or (H, W, 4) of uint8, uint16 or floats in [0, 1], or a tensor as returned from here.
-        size: (height, width), or the longer side in pixels; None keeps the image's own.
-        fit: how another aspect ratio meets (height, width): cut off at the edges, or stretched.
+        size: (height, width), or the longer side, in pixels; None keeps the image's own size.
+        fit: how another aspect ratio is brought to (height, width): cropped or stretched.
 
     Returns:
         (1, 3, H, W) float32 in [0, 1].
 
     Raises:
-        InputError: the source is no image, damaged, too large, or the size is absurd.
+        InputError: the source is no image, damaged or too large, or the size is not allowed.
     """
     return as_picture(source).load(size, fit)
 
 
 class Picture:
-    """A picture that is read and decoded once, however often its hash or its pixels are asked for.
+    """A picture that is read and decoded once, however often its hash or its pixels are needed.
 
     Args:
         source: anything that `load_image` takes.
 
     Raises:
-        InputError: the file cannot be read, or, when the pixels are needed, is no image.
+        InputError: the file cannot be read, or, once its pixels are needed, is no image.
     """
 
     def __init__(self, source: Source) -> None:
@@ -72,7 +72,7 @@ class Picture:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file's bytes, or of the pixels of an image that is in no file."""
+        """SHA-256 of the file's bytes, or of the pixels if the image comes from no file."""
         if isinstance(self._content, bytes):
             return hashlib.sha256(self._content).hexdigest()
         pixels = repr(self._image.size).encode() + self._image.tobytes()
@@ -83,7 +83,7 @@ class Picture:
         return _flatten(_decode(self._content, self._name))
 
     def size_at(self, size: tuple[int, int] | int | None) -> tuple[int, int]:
-        """Height and width that `load` gives at that size."""
+        """The (height, width) in pixels that `load` returns for that size."""
         width, height = self._image.size
         if not isinstance(size, int):
             return size or (height, width)
@@ -111,19 +111,19 @@ class Picture:
         return pixels.permute(2, 0, 1)[None].contiguous() / 255
 
 
-FAULTS: dict[type[Exception], str] = {  # what may go wrong with a file, and the way out
+FAULTS: dict[type[Exception], str] = {  # what can go wrong with a file, and what to do
     FileNotFoundError: "does not exist; check the path",
     IsADirectoryError: "is a folder; name an image in it",
     PermissionError: "may not be read; check its permissions",
     UnidentifiedImageError: "is not an image that Pillow can read; try PNG or JPEG",
     Image.DecompressionBombError: f"has more than {MOST_PIXELS:,} pixels; scale it down first",
-    Exception: "is damaged or cut short; get it anew",
+    Exception: "is damaged or cut short; get it again",
 }
 
 
 @contextlib.contextmanager
 def named_faults(name: str) -> Iterator[None]:
-    """Turn what may go wrong with a file into an InputError of one line."""
+    """Turn any error while reading a file into an InputError of one line."""
     try:
         yield
     except Exception as error:
@@ -167,7 +167,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Bring any of Pillow's modes to RGB: deep greys scaled down, transparency over white."""
+    """Convert any Pillow mode to RGB: 16- and 32-bit greys to 8 bits, transparency over white."""
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or floats
         grey = np.nan_to_num(np.asarray(image, dtype=np.float64))
         tops = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
@@ -188,7 +188,10 @@ def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def standardize(image: Tensor) -> Tensor:
-    """Subtract ImageNet's mean from each channel and divide by its deviation; (B, 3, H, W)."""
+    """Subtract ImageNet's mean from each channel, divide by its deviation.
+
+    (B, 3, H, W) in [0, 1] to the same shape, about -2.1 to 2.7.
+    """
     mean, std = _statistics(image)
     return (image - mean) / std
 
@@ -197,7 +200,7 @@ standardise = standardize  # its name before 0.2
 
 
 def restore(image: Tensor, clip: bool = True) -> Tensor:
-    """Undo `standardize` and clip to [0, 1]; (B, 3, H, W)."""
+    """Undo `standardize` and, unless ``clip`` is false, clip to [0, 1]; (B, 3, H, W)."""
     mean, std = _statistics(image)
     image = image * std + mean
     return image.clamp(0, 1) if clip else image
@@ -218,14 +221,15 @@ def to_pil(image: Tensor) -> Image.Image:
 def save_image(
     image: Tensor, path: str | os.PathLike[str], info: Mapping[str, Any] | None = None
 ) -> Path:
-    """Save a (1, 3, H, W) image in [0, 1] as PNG, JPEG or WebP, all of it or nothing.
+    """Save a (1, 3, H, W) image in [0, 1] as PNG, JPEG or WebP; never half a file.
 
-    A PNG also carries the kit's version and, key by key, ``info`` as JSON in its text chunks.
+    A PNG's text chunks also hold the kit's version and each entry of ``info`` as JSON. Raises
+    InputError for another format, a wrong shape, NaN, or a place that cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(unknown("image format", path.suffix or path.name, SUFFIXES))
-    chunks = PngInfo()  # which the other formats ignore, as PNG ignores the quality
+    chunks = PngInfo()  # other formats ignore it, as PNG ignores the quality
     chunks.add_text("Software", f"stylelab {version('stylelab')}")
     for key, value in (info or {}).items():
         chunks.add_text(key, json.dumps(value))
@@ -236,10 +240,10 @@ def save_image(
 
 
 def image_hash(source: Source) -> str:
-    """SHA-256 of a file's bytes, or of the pixels of an image that is in no file."""
+    """SHA-256 of a file's bytes, or of the pixels if the image comes from no file."""
     return as_picture(source).sha256
 
 
 def as_picture(source: Source) -> Picture:
-    """A picture that is read once; one that is already read is passed on."""
+    """Wrap a source as a `Picture`; a `Picture` is returned as it is."""
     return source if isinstance(source, Picture) else Picture(source)

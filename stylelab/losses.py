@@ -1,6 +1,6 @@
 """The three losses of the paper (section III-D), as pure functions on tensors.
 
-Each returns a scalar that is a mean over the images of the batch, and never carries a weight.
+Each returns an unweighted scalar: the mean over the images of the batch.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TILE = 512  # positions: a shorter sum rounds less, a longer one is a faster product
+TILE = 512  # positions: shorter sums have smaller rounding errors, longer ones are faster
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of two feature maps (B, C, H, W). Paper, equation of III-D.1."""
+    """Mean squared error between two feature maps (B, C, H, W). Paper, equation of III-D.1."""
     return F.mse_loss(features, target)
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Gram matrix of feature maps: the products of every two channels, summed over positions.
+    """Gram matrix of feature maps: for every two channels, their products summed over positions.
 
     G[i, j] = sum over p of F[i, p] F[j, p], divided by C*H*W (Johnson et al. 2016; the
     textbook's choice too).
@@ -31,22 +31,22 @@ def gram_matrix(features: Tensor) -> Tensor:
         (B, C, C), symmetric and positive semi-definite; float32 where the features have less.
     """
     _, channels, height, width = features.shape
-    # Positions first: so it is a view in channels-last memory, and so is its gradient.
+    # Positions before channels: in channels-last memory this is a view, and so is its gradient.
     f = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
     gram: Tensor = _SelfProduct.apply(f)
     return gram / (channels * height * width)
 
 
 class _SelfProduct(torch.autograd.Function):
-    """f.mT @ f for f (B, P, C): one product back instead of two, and exact sums of bfloat16."""
+    """f.mT @ f for f (B, P, C); backward with one product, not two, and less bfloat16 rounding."""
 
     @staticmethod
     def forward(ctx: Any, f: Tensor) -> Tensor:
         ctx.save_for_backward(f)
         if f.dtype != torch.bfloat16:
             return f.mT @ f
-        # A product in bfloat16 is summed in float32 and then rounded to 8 bits. In tiles of
-        # positions that are added in float32, the roundings average out.
+        # A bfloat16 product is summed in float32, then rounded to 8 bits. Computed in tiles of
+        # positions and added up in float32, the rounding errors average out.
         batch, positions, channels = f.shape
         tiles = positions // TILE
         whole = f[:, : tiles * TILE].reshape(batch, tiles, TILE, channels)
@@ -70,10 +70,10 @@ def masked_gram(features: Tensor, mask: Tensor) -> Tensor:
 
 
 def style_loss(features: Tensor, target_gram: Tensor | Sequence[tuple[Tensor, float]]) -> Tensor:
-    """Mean squared error of the Gram matrix of ``features`` (B, C, H, W) and its target.
+    """Mean squared error between the Gram matrix of ``features`` and its target (paper, III-D).
 
     Args:
-        features: of the image.
+        features: of the image, (B, C, H, W).
         target_gram: the style's `gram_matrix`, (1, C, C) or (B, C, C); for several styles, pairs
             of such a matrix and the style's share.
     """
@@ -83,15 +83,16 @@ def style_loss(features: Tensor, target_gram: Tensor | Sequence[tuple[Tensor, fl
 
 
 def by_share(losses: Sequence[tuple[Tensor, float]]) -> Tensor:
-    """The losses of several styles, each times the style's share, added up."""
+    """The sum of the losses of several styles, each multiplied by the style's share."""
     return torch.stack([share * loss for loss, share in losses]).sum()
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Anisotropic total variation of images (B, C, H, W): half the mean step down plus across.
+    """Anisotropic total variation of images (B, C, H, W), from 0 (flat) upwards.
 
-    The paper sums |x[i,j] - x[i+1,j]| + |x[i,j] - x[i,j+1]| over all pixels; here each of the
-    two kinds of step is averaged, as in the textbook, so that the value does not grow with size.
+    The paper sums |x[i,j] - x[i+1,j]| + |x[i,j] - x[i,j+1]| over all pixels. Here, as in the
+    textbook, the result is half the sum of the mean vertical and the mean horizontal difference,
+    so that it does not grow with the image.
 
     >>> import torch
     >>> total_variation(torch.ones(1, 3, 4, 4))

@@ -1,6 +1,6 @@
-"""Measures of a picture that are independent of the loss weights.
+"""Metrics of a stylised picture that do not depend on the loss weights.
 
-Every function takes images (1, 3, H, W) in [0, 1] and returns a float.
+Every metric takes images (1, 3, H, W) in [0, 1] on the CPU and returns a float.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from stylelab.images import standardize
 from stylelab.losses import gram_matrix
 from stylelab.vgg.network import VGG19
 
-LUMINANCE = (0.2126, 0.7152, 0.0722)  # of ITU-R BT.709, used on the values as stored
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, applied to gamma-encoded values
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -22,7 +22,7 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 def measure(
     image: Tensor, content: Tensor, *styles: Tensor, shares: Sequence[float] = ()
 ) -> dict[str, float]:
-    """All metrics of a stylised image by name; see each function.
+    """All metrics of a stylised image, by name; each is explained at its function.
 
     The distances of several styles are averaged by their shares, which sum to one.
     """
@@ -61,7 +61,7 @@ def style_distance(image: Tensor, style: Tensor) -> float:
 
 
 def ssim(image: Tensor, content: Tensor) -> float:
-    """Mean structural similarity (Wang et al. 2004) of both images, -1 to 1 (the same image)."""
+    """Mean structural similarity of two images (Wang et al. 2004), -1 to 1 (the same image)."""
     from skimage.metrics import structural_similarity  # here, because it takes 60 MB
 
     a, b = (x[0].permute(1, 2, 0).numpy() for x in (image, content))
@@ -70,10 +70,10 @@ def ssim(image: Tensor, content: Tensor) -> float:
 
 
 def colour_distance(image: Tensor, style: Tensor) -> float:
-    """Distance of the colours wherever they are, in CIELAB units, from 0 (the same colours).
+    """Distance between the colour distributions, in CIELAB units, from 0 (the same) upwards.
 
-    The mean over L*, a* and b* of the Wasserstein-1 distance of both images' pixel values; 2.3 is
-    about the smallest difference that people notice.
+    The mean over L*, a* and b* of the Wasserstein-1 distance between the two images' pixel values,
+    wherever in the image they are; 2.3 is about the smallest difference that people notice.
     """
     from scipy.stats import wasserstein_distance  # here, because they take 60 MB
     from skimage.color import rgb2lab
@@ -95,7 +95,7 @@ def detail_energy(image: Tensor) -> float:
 
 
 def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """An image at another (height, width), by bicubic interpolation."""
+    """Resize an image (1, 3, H, W) to (height, width) by bicubic interpolation, clipped."""
     return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
@@ -109,7 +109,7 @@ def _read(image: Tensor) -> tuple[Tensor, list[Tensor]]:
     return _read_bytes(image.detach().contiguous().numpy().tobytes(), tuple(image.shape))
 
 
-@lru_cache(maxsize=6)  # one image is measured against the same content and styles as the last one
+@lru_cache(maxsize=6)  # images are often measured against the content and styles of the last one
 @torch.no_grad()
 def _read_bytes(content: bytes, shape: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
     image = torch.frombuffer(bytearray(content), dtype=torch.float32).view(shape)

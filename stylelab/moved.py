@@ -1,6 +1,6 @@
 """Module names of version 0.1, so that notebooks written for it go on working.
 
-Each name is looked up in the modules that took over; nothing is imported before it is asked for.
+Each name is looked up in the module's successors, which are imported only when it is used.
 """
 
 import sys
@@ -37,7 +37,7 @@ MOVED = {
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Finds the old names, behind all other finders."""
+    """Finds the old module names; Python asks it after all other finders."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,8 +1,8 @@
-"""What objectives are made of: their types, and the parts that several methods share.
+"""The types of an objective, and the parts that several methods share.
 
-An objective is prepared in two stages. ``objective(styles, model, config)`` reads the styles once;
-calling it with a content gives the terms, a function from an image to its losses. One picture,
-or a batch of crops with their own contents: the same objective serves both.
+An objective is built in two stages. ``objective(styles, model, config)`` reads the styles once and
+returns a function of the content; that returns the terms, a function from an image to its losses.
+The same objective serves one picture, or a batch of crops, each with its own content.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,15 +19,15 @@ from stylelab.vgg.network import VGG19
 Terms: TypeAlias = dict[str, Tensor]
 """Unweighted losses, scalars in float32, called "group/layer" or "group"."""
 TermsOf: TypeAlias = Callable[[Tensor], Terms]
-"""From standardised images (B, 3, H, W) to their terms, means over the batch."""
+"""From standardised images (B, 3, H, W) to their terms, averaged over the batch."""
 Objective: TypeAlias = Callable[[Tensor], TermsOf]
-"""From standardised contents (B, 3, H, W) to the terms of images that go with them."""
+"""From standardised contents (B, 3, H, W) to the terms of images with these contents."""
 Styles: TypeAlias = Sequence[tuple[Tensor, float]]
 """Standardised style images (1, 3, h, w), each with its share; the shares sum to one."""
 
 
 def standard_weights(config: Config, style_scale: float = 1.0) -> dict[str, float]:
-    """The loss weights of the groups content, style and tv; ``style_scale`` scales the style's."""
+    """The loss weights of the groups content, style and tv; style's times ``style_scale``."""
     return {
         "content": config.content_weight,
         "style": config.style_weight * style_scale,
@@ -37,7 +37,7 @@ def standard_weights(config: Config, style_scale: float = 1.0) -> dict[str, floa
 
 @torch.no_grad()
 def read_layers(model: VGG19, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Features of some layers, (B, C, h, w) in float32 each, as targets: without gradients."""
+    """Features of some layers as targets: (B, C, h, w) each, in float32, without gradients."""
     features = model(images)
     return {name: features[name].float() for name in layers}
 
@@ -46,7 +46,7 @@ def read_layers(model: VGG19, images: Tensor, layers: Sequence[str]) -> dict[str
 def read_grams(
     model: VGG19, styles: Styles, layers: Sequence[str]
 ) -> dict[str, list[tuple[Tensor, float]]]:
-    """For each layer the Gram matrices (1, C, C) of all styles, with their shares."""
+    """For each layer, the Gram matrix (1, C, C) of each style with the style's share."""
     read = [(model(style), share) for style, share in styles]
     return {name: [(gram_matrix(f[name]), share) for f, share in read] for name in layers}
 
@@ -60,7 +60,7 @@ def content_terms(features: Mapping[str, Tensor], targets: Mapping[str, Tensor])
 
 
 def one_picture(content: Tensor, method: str) -> None:
-    """Raise InputError for a batch, where an objective belongs to a single picture."""
+    """Raise InputError for a batch, in a method whose objective belongs to a single picture."""
     if len(content) > 1:
         raise InputError(
             f"method '{method}' takes one picture at a time, not a batch of {len(content)}"

@@ -1,4 +1,4 @@
-"""Plots of a run, as matplotlib Axes and Figures, and their way into a page with words."""
+"""Plots of a run as matplotlib Axes and Figures, and as HTML with alt text."""
 
 import base64
 import html
@@ -17,7 +17,7 @@ from torch import Tensor
 from stylelab.config import LOSS_WEIGHTS
 from stylelab.images import to_pil
 
-# Colour-blind safe (Petroff 2021), on white in light and dark themes alike.
+# Colour-blind safe (Petroff 2021); a white background, in light and dark themes alike.
 STYLE: list[Any] = [
     "petroff10",
     {"figure.facecolor": "white", "axes.grid": True, "grid.alpha": 0.3},
@@ -26,18 +26,18 @@ DASHES = {"total": "-", "content": "--", "style": "-.", "tv": ":"}
 
 
 def size_name(image: Tensor) -> str:
-    """The size of an image in words, as height x width: "150x225"."""
+    """The size of an image as text, height x width: "150x225"."""
     return "x".join(str(side) for side in image.shape[-2:])
 
 
 def value_text(value: Any) -> str:
-    """A setting's value in a label: floats without trailing zeros."""
+    """A setting's value as text for a label; floats without trailing zeros."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def terms(history: pd.DataFrame) -> pd.DataFrame:
-    """The history (a row a step) with the layers of each term added up, indexed by step."""
-    # A live run's history tells its loss weights, too.
+    """A history (one row per step) with the layers of each term added up, indexed by step."""
+    # The history of a live run also holds the loss weights.
     columns = history.set_index("step").drop(columns=["seconds", *LOSS_WEIGHTS], errors="ignore")
     return columns.T.groupby(lambda name: name.split("/")[0], sort=False).sum().T
 
@@ -48,7 +48,7 @@ def plot_losses(history: pd.DataFrame, ax: Axes | None = None, title: str = "") 
         ax = ax if ax is not None else plt.subplots(figsize=(6, 4), layout="constrained")[1]
         for name, values in terms(history).items():
             label = f"{name} (weighted)" if name == "total" else str(name)
-            # A loss of exactly zero, as content's at the start, has no place on a log scale.
+            # A log scale cannot show a loss of exactly zero, such as content's at the start.
             ax.plot(values[values > 0], DASHES.get(str(name), "-"), label=label)
         ax.set(xlabel="step", ylabel="loss", yscale="log", title=title)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False)
@@ -77,22 +77,22 @@ def plot_images(
 
 @dataclass(frozen=True)
 class Shown:
-    """HTML that a notebook shows."""
+    """HTML that a notebook displays."""
 
-    html: str = field(repr=False)  # or a notebook would store the picture twice
+    html: str = field(repr=False)  # with it in the repr, a notebook would store the picture twice
 
     def _repr_html_(self) -> str:
         return self.html
 
 
 def show(picture: Figure | Tensor, alt: str, caption: str = "") -> Shown:
-    """A figure or an image (1, 3, H, W) for a notebook or a page, with words for who cannot see.
+    """A figure, or an image (1, 3, H, W) in [0, 1], for a notebook or a page, with alt text.
 
     The picture is stored as WebP, at about a tenth of a PNG's size.
     """
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
-        plt.close(picture)  # or the notebook would show it a second time
+        plt.close(picture)  # otherwise the notebook would show it a second time
         picture.savefig(buffer, format="webp", dpi=100, pil_kwargs={"quality": 80})
     else:
         to_pil(picture).save(buffer, "WebP", quality=85)
@@ -100,7 +100,7 @@ def show(picture: Figure | Tensor, alt: str, caption: str = "") -> Shown:
 
 
 def show_webp(content: bytes, alt: str, caption: str = "") -> Shown:
-    """The bytes of a WebP picture or film for a notebook or a page; see `show`."""
+    """A WebP picture or film, given as bytes, for a notebook or a page; see `show`."""
     data = base64.b64encode(content).decode()
     image = f'<img src="data:image/webp;base64,{data}" alt="{html.escape(alt)}"'
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""

@@ -1,4 +1,4 @@
-"""What can be chosen by name: the shipped methods, and those that a notebook or a file adds."""
+"""Methods by name: the shipped ones, and those that a notebook or a file registers."""
 
 import hashlib
 import linecache
@@ -15,7 +15,7 @@ from stylelab.sources import read_source
 
 
 class Method(Protocol):
-    """What a method's module defines; `stylelab.methods` says what each is for."""
+    """What a method's module must define; the docstring of `stylelab.methods` explains each."""
 
     Options: type[Any]
     layers: Callable[[Any], tuple[str, ...]]
@@ -27,8 +27,8 @@ class Registry:
     """Modules by name; iterating gives the names.
 
     Args:
-        kind: what a name stands for, in the words of error messages.
-        package: the package of the shipped modules, each imported when it is first used.
+        kind: what to call an entry in error messages, such as "method".
+        package: the package of the shipped modules; each is imported when it is first used.
         names: the names of the shipped modules.
         needs: what every module must define.
     """
@@ -38,7 +38,7 @@ class Registry:
         self.shipped = tuple(names)
         self.own: dict[str, Method] = {}
         self.sources: dict[str, str] = {}
-        """The Python text of each registered module, which can be run elsewhere."""
+        """The source text of each registered module, so that another process can run it."""
 
     def __iter__(self) -> Iterator[str]:
         return iter((*self.shipped, *self.own))
@@ -53,13 +53,13 @@ class Registry:
         return repr(tuple(self))
 
     def check(self, name: str) -> str:
-        """Pass a known name on; ValueError names the others."""
+        """Return a known name; the ValueError for an unknown one lists them all."""
         if name not in self:
             raise ValueError(unknown(self.kind, name, self))
         return name
 
     def load(self, name: str) -> Method:
-        """The module of that name."""
+        """The module of that name; ValueError if there is none."""
         if name in self.own:
             return self.own[name]
         return cast(Method, import_module(f"{self.package}.{self.check(name)}"))
@@ -68,12 +68,13 @@ class Registry:
         """Add a module under a name, which then works like the shipped ones.
 
         Args:
-            name: letters, digits and underscores; a name registered before is replaced.
+            name: letters, digits and underscores; an earlier registration of it is replaced.
             module: a module, or a class used as one, that defines what `needs` lists. Its source
                 becomes part of the identity of its runs, and is sent to the workers of a sweep.
 
         Raises:
-            InputError: a shipped name, something missing, or a source that cannot be read.
+            InputError: the name is invalid or a shipped one, the module lacks something, or its
+                source cannot be read.
         """
         if not re.fullmatch(r"[a-zA-Z]\w*", str(name)):
             raise InputError(f"a {self.kind} cannot be called {name!r}; use letters, digits and _")
@@ -89,19 +90,19 @@ class Registry:
         self.own[name], self.sources[name] = module, source
 
     def source_hash(self, name: str) -> str | None:
-        """SHA-256 of a registered module's source; None for the shipped ones."""
+        """SHA-256 of a registered module's source; None for a shipped one."""
         source = self.sources.get(name)
         return None if source is None else hashlib.sha256(source.encode()).hexdigest()
 
     def install(self, sources: Mapping[str, str]) -> None:
-        """Register modules from their sources, as a worker gets them from another process."""
+        """Register modules from source text, as a worker receives it from another process."""
         for name, source in sources.items():
             if self.sources.get(name) == source:
                 continue
             module = ModuleType(f"stylelab_own_{name}")
             file = f"<{self.kind} {name}>"
             linecache.cache[file] = len(source), None, source.splitlines(True), file
-            sys.modules[module.__name__] = module  # which type hints are looked up in
+            sys.modules[module.__name__] = module  # type hints are looked up there
             exec(
                 compile(source, file, "exec"), module.__dict__
             )  # the sender's own process wrote it
@@ -112,10 +113,12 @@ class Registry:
         return isinstance(value, type) and all(hasattr(value, part) for part in self.needs)
 
     def load_file(self, path: Path) -> None:
-        """Run a Python file that registers modules, or is one itself, called like the file.
+        """Run a Python file that registers modules.
+
+        A file that registers nothing is itself registered as a module, under the file's name.
 
         Raises:
-            InputError: the file cannot be read or fails.
+            InputError: the file cannot be read, or running it fails.
         """
         before = dict(self.own)
         try:
@@ -130,7 +133,7 @@ class Registry:
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise InputError(f"plugin '{path}' fails ({reason}); mend it") from None
+            raise InputError(f"plugin '{path}' fails ({reason}); correct the file") from None
         if self.own == before:
             self.register(path.stem, module)
 

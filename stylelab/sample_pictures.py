@@ -1,4 +1,4 @@
-"""The sample pictures and their credits, and pictures by name."""
+"""The sample pictures and their credits; finding a picture by name or path."""
 
 import csv
 import re
@@ -19,7 +19,7 @@ def _data() -> Path:
 
 
 def samples() -> "pd.DataFrame":
-    """The sample images and their credits, one row an image, by name."""
+    """The sample images and their credits: one row per image, indexed by name."""
     import pandas as pd
 
     table = pd.read_csv(_data() / "CREDITS.csv", dtype={"year": "Int64"})
@@ -34,7 +34,7 @@ def sample_names() -> list[str]:
 
 
 def sample(name: str) -> Path:
-    """The path of a sample image.
+    """The path of a sample image; InputError lists the names if there is none like it.
 
     >>> sample("chenonceau").name
     'chenonceau.webp'
@@ -45,16 +45,16 @@ def sample(name: str) -> Path:
 
 
 def find(name: str) -> Path:
-    """The path of a picture, or of the sample of that name."""
-    # "photo.jpg" and "my/photo" can only be paths; let the loader say what is wrong with them.
+    """The path of a picture: ``name`` itself if it is a file, else the sample of that name."""
+    # "photo.jpg" and "my/photo" can only be paths; the loader reports what is wrong with them.
     return Path(name) if Path(name).is_file() or not re.fullmatch(r"\w+", name) else sample(name)
 
 
 def split_styles(names: str) -> list[str]:
-    """Several style pictures are joined by plus signs: "night_cafe+my/photo.jpg"."""
+    """Split the names of several style pictures at plus signs: "night_cafe+my/photo.jpg"."""
     return [names] if Path(names).is_file() else names.split("+")
 
 
 def find_styles(names: str) -> list[Path]:
-    """The paths of one style picture, or of several that are joined by plus signs."""
+    """The paths of one style picture, or of several whose names are joined by plus signs."""
     return [find(name) for name in split_styles(names)]

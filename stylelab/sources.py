@@ -1,4 +1,4 @@
-"""The source of what a notebook cell or a file defines, cut down to the statements it needs."""
+"""The source of a class or module from a notebook cell or file, with only what it depends on."""
 
 import ast
 import builtins
@@ -14,14 +14,14 @@ from stylelab.errors import InputError
 
 
 def read_source(module: Any, needs: Sequence[str]) -> str:
-    """Python text that defines a module, or a class used as one, when it is run elsewhere.
+    """Source text that defines a module, or a class used as one, when another process runs it.
 
-    From the cell or file come only the statements that the names in ``needs`` (or the class)
-    depend on; imports that another cell made are added. So other code in the cell is not run
-    again, and a change of it changes nothing.
+    It holds only the statements of the cell or file that the names in ``needs`` (or the class)
+    depend on, plus the imports that they need from other cells. So unrelated code in the cell is
+    not run again, and changing it does not change the source.
 
     Raises:
-        InputError: there is no source, or it uses a value that another cell made.
+        InputError: the source cannot be read, or it uses a value that another cell defines.
     """
     parts = [getattr(module, name) for name in needs]
     function = next((inspect.unwrap(f) for f in parts if inspect.isfunction(f)), None)
@@ -45,7 +45,7 @@ def read_source(module: Any, needs: Sequence[str]) -> str:
 
 
 def _statements(lines: list[str]) -> list[tuple[str, set[str], set[str]]]:
-    """Each statement of a source: its text, the names that it binds, and those that it uses."""
+    """Each top-level statement: its text, the names it binds, and the names it uses."""
     found = []
     for node in ast.parse("".join(lines)).body:
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
@@ -67,10 +67,10 @@ def _statements(lines: list[str]) -> list[tuple[str, set[str], set[str]]]:
 
 
 def _import(name: str, value: object) -> str:
-    """The import that gives a name its value, where there is one."""
+    """An import statement that gives a name its value; InputError if no import does."""
     if isinstance(value, ModuleType):
         return f"import {value.__name__} as {name}\n"
     home, own = getattr(value, "__module__", None), getattr(value, "__name__", name)
     if home != "__main__" and getattr(sys.modules.get(str(home)), own, None) is value:
         return f"from {home} import {own} as {name}\n"
-    raise InputError(f"it uses {name!r}, which another cell made; put it into the same cell")
+    raise InputError(f"it uses {name!r}, which another cell defines; put it into the same cell")

@@ -10,6 +10,7 @@ from torchvision.models import VGG19_Weights, vgg19
 
 from stylelab import VGG19, InputError, load_image, sample, samples, standardize
 from stylelab.config import CONVOLUTIONS, LAYERS
+from stylelab.vgg import convolution as packing
 from stylelab.vgg.convolution import WIDE, convolve, packs
 from stylelab.vgg.weights import (
     INDICES,
@@ -267,7 +268,7 @@ def test_winograds_convolution_is_the_plain_one(shape):
     x = torch.randn(batch, WIDE, height, width, generator=generator).requires_grad_()
     slope = torch.randn(x.shape, generator=generator)
     found = convolve(x.contiguous(memory_format=torch.channels_last), convolution, relu=False)
-    _, (forth, _) = packs[convolution]
+    ((forth, _),) = packs[convolution].values()
     assert forth.shape == (36, WIDE, WIDE), "it took another way"
     plain = convolution(x)
     rectified = convolve(x.contiguous(memory_format=torch.channels_last), convolution, relu=True)
@@ -289,3 +290,16 @@ def test_recomputing_gives_the_same_features_and_gradients(dtype, content):
         found.append((features, image.grad))
     assert all(torch.equal(found[0][0][name], f) for name, f in found[1][0].items())
     torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-6, atol=0)
+
+
+def test_two_sizes_in_turns_are_packed_once_each(monkeypatch):
+    made = []
+    pack = packing._pack
+    monkeypatch.setattr(packing, "_pack", lambda *given: made.append(1) or pack(*given))
+    model = VGG19(["relu2_1"])
+    for _ in range(3):
+        for side in (32, 48):
+            image = torch.rand(1, 3, side, side, requires_grad=True)
+            model(image)["relu2_1"].sum().backward()
+    # conv1_2 and conv2_1, forward and backward, at two sizes; conv1_1 pads by replication.
+    assert len(made) == 2 * 2 * 2

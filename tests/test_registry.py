@@ -133,7 +133,7 @@ def test_imports_of_other_cells_are_found_and_their_values_asked_for():
     METHODS.sources.clear()
     METHODS.install({"warmth": source})
     assert METHODS.sources["warmth"] == source
-    with pytest.raises(InputError, match="it uses 'SIZE', which another cell made; put it into"):
+    with pytest.raises(InputError, match="it uses 'SIZE', which another cell defines; put it into"):
         run_cell(
             rest.replace("total_variation(x)", "total_variation(x) * SIZE"),
             "<3>",

@@ -429,7 +429,7 @@ def test_the_command_judges_its_own_runs_alone(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["sweep", "one.toml", "-o", "none"])
     assert stopped.value.code == 2
-    assert "all of them failed" in capsys.readouterr().err
+    assert "all runs failed" in capsys.readouterr().err
 
 
 def test_the_estimate_knows_that_coarse_scales_are_small(monkeypatch):

@@ -1,1 +1,1 @@
-"""What the paper names as applications, and its experiment from end to end."""
+"""The applications that the paper names, and its experiment from end to end."""

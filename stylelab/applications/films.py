@@ -1,4 +1,4 @@
-"""Films: each frame starts from the last one, moved along (after Ruder, Dosovitskiy, Brox 2016)."""
+"""Films: each frame starts from the last one, warped to it (Ruder, Dosovitskiy and Brox 2016)."""
 
 import io
 import os
@@ -81,7 +81,7 @@ def film(
             seen = visible(flow, optical_flow(before, picture) if flows is None else None)
             seen = seen.to(last)
             moved = warp(last, flow.to(last))
-            # What was hidden in the last frame starts as the content.
+            # Parts that were hidden in the last frame start from the content.
             start = torch.lerp(standardize(picture).to(last), moved, seen)
             loss = partial(temporal_loss, moved=moved, seen=seen)
             extra = {"temporal": (loss, temporal_weight)} if temporal_weight else {}
@@ -102,14 +102,14 @@ def camera_move(
     start: tuple[float, float, float] = (0.5, 0.35, 1.0),
     end: tuple[float, float, float] = (0.5, 0.65, 0.85),
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """A clip in which the camera glides over a picture, with its true flows.
+    """A clip in which the camera glides over a picture, with its exact flows.
 
     Args:
         picture: anything that `load_image` takes.
         size: (height, width) of the frames.
         frames: how many.
-        start, end: centre (down, across) of what the camera sees, in parts of the picture, and
-            how much it sees: at 1, two thirds of the largest window of that shape.
+        start, end: the centre (down, across) of the camera's view, as fractions of the picture,
+            and the view's size: 1 is two thirds of the largest window of that shape.
 
     Returns:
         The frames (1, 3, H, W) in [0, 1], and the flow from each back to the one before it.
@@ -133,7 +133,7 @@ def camera_move(
         places = centre + zoom * offset
         limit = torch.tensor([height - 1.0, width - 1.0])[None, :, None, None]
         if bool((places < 0).any() or (places > limit).any()):
-            raise InputError("the camera leaves the picture; move it less, or see less")
+            raise InputError("the camera leaves the picture; move it less, or show less")
         clip.append(sample_at(small, *places[0]))
         if i:
             before, zoomed = views[i - 1]
@@ -157,7 +157,7 @@ def read_frames(source: str | os.PathLike[str]) -> list[Tensor]:
         try:
             return [load_image(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
         except (OSError, EOFError, SyntaxError):  # as Pillow says of a file that is cut short
-            raise InputError(f"'{path}' is damaged or cut short; get it anew") from None
+            raise InputError(f"'{path}' is damaged or cut short; get it again") from None
 
 
 def _check_length(path: Path, count: int, frame: Tensor) -> None:
@@ -176,8 +176,8 @@ def write_film(
 
     Args:
         frames: images (1, 3, H, W) in [0, 1] of one size.
-        path: ends in .webp or .gif; without an ending it is a folder.
-        seconds: that a frame stays.
+        path: ends in .webp or .gif; without a suffix it is a folder.
+        seconds: how long each frame is shown.
     """
     path = Path(path)
     if not path.suffix and frames:
@@ -194,7 +194,7 @@ def write_film(
 
 
 def play(frames: Sequence[Tensor], alt: str, caption: str = "", seconds: float = 1 / 12) -> Shown:
-    """A film for a notebook or a page, with words for who cannot see; it runs five times."""
+    """A film for a notebook or a page, with alt text; it plays five times."""
     return show_webp(_encode(frames, "WebP", seconds, loop=5), alt, caption)
 
 

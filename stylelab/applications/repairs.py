@@ -1,4 +1,4 @@
-"""Repair of a damaged painting: a smooth filling first, then strokes like those around it."""
+"""Repair of a damaged painting: fill the hole smoothly, then paint strokes like those around it."""
 
 import os
 from dataclasses import replace
@@ -12,7 +12,7 @@ from stylelab.images import Source, load_image
 from stylelab.training.result import Result
 from stylelab.training.transfer import stylize
 
-# Average pooling and much total variation: else a single glaring pixel at the edge pays off.
+# Average pooling and strong total variation keep single glaring pixels away from the hole's edge.
 DEFAULT = Config(
     method="repair",
     pooling="avg",
@@ -29,14 +29,14 @@ def repair(
     config: Config = DEFAULT,
     progress: bool = True,
 ) -> Result:
-    """Paint the damaged part of a picture in the style of the rest; all else stays as it is.
+    """Paint the damaged part of a picture in the style of the rest, which stays unchanged.
 
     The picture is brought to ``config.size`` first, 150x225 unless you choose another.
 
     Args:
         picture: anything that `load_image` takes.
         mask: the path of a picture of the same shape, white where the damage is.
-        config: the settings; its method and mask are put in.
+        config: the settings; its method and mask are replaced.
         progress: whether to show the bar.
 
     Raises:
@@ -54,8 +54,8 @@ def repair(
 def fill_smoothly(image: Tensor, hole: Tensor) -> Tensor:
     """Fill a hole (1, 1, H, W) of an image (1, 3, H, W) in [0, 1] with a smooth surface.
 
-    Biharmonic, so that colours and their slopes go on from the edge (Damelin and Hoang 2018);
-    scikit-image's.
+    Biharmonic inpainting, so that colours and their gradients continue smoothly from the edge
+    (Damelin and Hoang 2018), by scikit-image. InputError if the hole is empty or over a half.
     """
     from skimage.restoration import inpaint_biharmonic  # here, because it takes 60 MB
 

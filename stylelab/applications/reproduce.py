@@ -28,8 +28,8 @@ def reproduce(
 ) -> tuple[Result, Result]:
     """Run the paper's experiment (section III) and write its figures and report.html to ``out``.
 
-    What is complete in ``out`` is kept, so that a second call takes seconds. Returns the results
-    at the small and at the large size, the counterparts of Figures 3 and 4.
+    Complete runs in ``out`` are kept, so that a second call takes seconds. Returns the results at
+    the small and at the large size, the counterparts of Figures 3 and 4.
     """
     out, results = Path(out), []
     for name, config in {"small": small, "large": large}.items():
@@ -47,7 +47,7 @@ def reproduce(
 
 
 def detail_ratio(small: Result, large: Result) -> float:
-    """Fine detail of the large image against that of the small one enlarged to its size.
+    """Energy of fine detail in the large image over that in the small one, enlarged to its size.
 
     Above one, the large image holds detail that enlarging the small one cannot give.
     """

@@ -1,4 +1,4 @@
-"""Attention between feature maps (1, C, H, W): by likeness, and in strokes of several sizes."""
+"""Attention between feature maps (1, C, H, W): by similarity, and in strokes of several sizes."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from stylelab.maths.statistics import adain, normalize
 
 
 def attention_rows(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:
-    """How much each query (C, P) heeds each key (C, Q): (P, Q), rows that sum to one."""
+    """How much each query (C, P) attends to each key (C, Q): (P, Q), rows that sum to one."""
     return (queries.mT @ keys / temperature).softmax(1)
 
 
 def attention(content: Tensor, style: Tensor, temperature: float = 1.0) -> Tensor:
-    """At each position the mean of the style's features, weighted by likeness.
+    """At each position the mean of the style's features, weighted by similarity: (1, C, H, W).
 
     After SANet (Park and Lee 2019), softmax(f(norm c)^T g(norm s)) over h(s), without the trained
     projections f, g and h; the products are divided by ``temperature``.
@@ -33,8 +33,8 @@ def attention(content: Tensor, style: Tensor, temperature: float = 1.0) -> Tenso
 def multi_stroke(content: Tensor, style: Tensor, scales: Sequence[float] = (0.5, 1, 2)) -> Tensor:
     """Style swaps with the style's features at several scales, fused by self-attention.
 
-    After AAMS (Yao et al. 2019): where the content draws attention the strokes are fine. Means of
-    many patches are pale, so that each channel gets the style's mean and deviation back.
+    After AAMS (Yao et al. 2019): strokes are fine where the content draws attention. Averaging
+    many patches lowers the contrast, so each channel is given the style's mean and deviation again.
     """
     swaps = []
     for scale in sorted(scales, reverse=True):  # coarse strokes first

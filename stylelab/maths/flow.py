@@ -14,7 +14,7 @@ from stylelab.errors import InputError
 
 
 def temporal_loss(image: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
-    """Mean squared difference from the last frame, moved along, where it was to be seen.
+    """Mean squared difference from the last frame, warped to this one, where it was visible.
 
     1/D sum over c (x - w)^2 of all D values of (1, C, H, W); ``seen`` is (1, 1, H, W). Ruder et
     al. 2016, equation 7.
@@ -23,7 +23,7 @@ def temporal_loss(image: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Move an image (1, C, H, W) along a flow, bilinearly; beyond the edge the edge goes on."""
+    """Warp an image (1, C, H, W) by a flow, bilinearly; edge pixels are repeated beyond it."""
     height, width = image.shape[2:]
     if flow.shape != (1, 2, height, width):
         raise InputError(f"the flow should be (1, 2, {height}, {width}), not {tuple(flow.shape)}")
@@ -32,7 +32,7 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
 
 def sample_at(image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """An image (1, C, h, w) at places (H, W) between its pixels."""
+    """An image (1, C, h, w) sampled bilinearly at positions y, x (H, W) in pixels."""
     height, width = image.shape[2:]
     y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
     top, left = y.floor().long(), x.floor().long()
@@ -63,7 +63,7 @@ def optical_flow(frame: Tensor, last: Tensor) -> Tensor:
 
 
 def visible(flow: Tensor, forward: Tensor | None = None) -> Tensor:
-    """Where what a frame shows was to be seen in the last frame: (1, 1, H, W), ones and zeros.
+    """Mask of what was already visible in the last frame: (1, 1, H, W), ones and zeros.
 
     It was not where the flow comes from outside, or where ``forward``, the flow from the last
     frame to this one, does not lead back: |b + f|^2 > 0.01 (|b|^2 + |f|^2) + 0.5, f = forward at
@@ -81,18 +81,18 @@ def visible(flow: Tensor, forward: Tensor | None = None) -> Tensor:
 
 
 def warping_error(frames: Sequence[Tensor], flows: Sequence[Tensor]) -> float:
-    """How much a film flickers: from 0 (each frame is the last one, moved along) upwards.
+    """How much a film flickers: from 0 (each frame is the last one, warped) upwards.
 
     The root of the mean squared difference between each frame (1, 3, H, W) in [0, 1] and the
-    frame before it warped by the flow, over pixels that were to be seen there; the mean over
-    all pairs. After Lai et al. 2018, without their square.
+    frame before it, warped by the flow, over pixels that were visible there; the mean over all
+    pairs. After Lai et al. 2018, who take the mean square without the root.
 
     >>> import torch
     >>> warping_error([torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)], [torch.zeros(1, 2, 4, 4)])
     1.0
     """
     if len(frames) < 2 or len(flows) != len(frames) - 1:
-        raise InputError(f"{len(flows)} flows do not fit {len(frames)} frames: one fewer is asked")
+        raise InputError(f"{len(flows)} flows do not fit {len(frames)} frames: give one fewer")
     errors = []
     for last, frame, flow in zip(frames, frames[1:], flows, strict=False):
         seen = visible(flow)

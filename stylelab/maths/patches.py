@@ -12,7 +12,7 @@ from torch import Tensor
 from stylelab.errors import InputError
 from stylelab.maths.statistics import normalize
 
-CHUNK = 2**24  # products held at a time: 64 MB in float32
+CHUNK = 2**24  # products in memory at a time: 64 MB in float32
 
 
 def patch_places(height: int, width: int, stride: int = 1) -> Tensor:
@@ -49,27 +49,27 @@ def match(patches: Tensor, style_patches: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lay(patches: Tensor, shape: Sequence[int], stride: int = 1) -> tuple[Tensor, Tensor]:
-    """Lay patches (P, 9*C) where those of a map of ``shape`` (1, C, H, W) lie.
+    """Put patches (P, 9*C) back where `read_patches` takes them from a map of ``shape``.
 
     Returns:
-        Their mean at each position (1, C, H, W), and how many lie there (1, 1, H, W).
+        Their mean at each position (1, C, H, W), and how many overlap there (1, 1, H, W).
     """
     _, channels, height, width = shape
     places = patch_places(height, width, stride).to(patches.device)
     total = patches.new_zeros(height * width, channels)
     count = patches.new_zeros(height * width, 1)
     for k, part in enumerate(patches.view(len(patches), 9, channels).unbind(1)):
-        total[places[:, k]] += part  # a place stands once in a column, so nothing is lost
+        total[places[:, k]] += part  # an index occurs once in a column, so no addition is lost
         count[places[:, k]] += 1
     mean = (total / count.clamp_min(1)).mT.reshape(1, channels, height, width)
     return mean, count.view(1, 1, height, width)
 
 
 def style_swap(content: Tensor, style: Tensor) -> Tensor:
-    """Replace each 3x3 patch by the style's most alike, the mean where they overlap.
+    """Replace each 3x3 patch by the most similar one of the style; overlaps are averaged.
 
-    After Chen and Schmidt 2016; alike are normalised features, so that a dark picture finds its
-    patches in a bright one (Sheng et al. 2018 whiten for that).
+    After Chen and Schmidt 2016. Normalised features are compared, so that a dark picture finds its
+    patches in a bright one (Sheng et al. 2018 whiten them instead).
     """
     index, _ = match(read_patches(normalize(content)), read_patches(normalize(style)))
     return lay(read_patches(style)[index], content.shape)[0]

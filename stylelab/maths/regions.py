@@ -1,4 +1,4 @@
-"""Regions of a picture as masks: from a picture of labels, from polygons, or the sky above.
+"""Regions of a picture as masks: from a picture of labels, from polygons, or a guess of the sky.
 
 Masks are (K, 1, H, W) in [0, 1], one for each region.
 """
@@ -19,7 +19,7 @@ from stylelab.images import Source, load_image
 
 Polygon: TypeAlias = Sequence[tuple[float, float]]
 Fit: TypeAlias = Literal["crop", "stretch"]
-LEAST = 1e-3  # labels on a smaller part of the picture are a pencil's soft edge
+LEAST = 1e-3  # labels on a smaller part of the picture come from a brush's soft edge
 MOST = 16  # regions
 
 
@@ -34,7 +34,7 @@ def masks_of_labels(
         A mask (1, 1, H, W) for each label, (red, green, blue) in 0 ... 255.
 
     Raises:
-        InputError: it has more labels than a picture of labels would.
+        InputError: it has more than 16 labels, or none.
     """
     pixels = (load_image(source)[0].permute(1, 2, 0) * 255).round().long().numpy()  # (H, W, 3)
     codes = pixels @ np.array([65536, 256, 1])
@@ -56,7 +56,7 @@ def masks_of_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Ten
     """A region for each polygon, and a last one for the rest of the picture.
 
     Args:
-        polygons: lists of points (down, across), in parts of the height and of the width.
+        polygons: lists of points (down, across), as fractions of the height and of the width.
         size: (height, width) of the masks.
 
     Raises:
@@ -70,7 +70,7 @@ def masks_of_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Ten
         image = Image.new("1", (width, height))
         corners = [(x * width - 0.5, y * height - 0.5) for y, x in polygon]
         ImageDraw.Draw(image).polygon(corners, fill=1)
-        inside = np.array(image) & rest  # where two lie over each other, the first has it
+        inside = np.array(image) & rest  # where two overlap, the first wins
         rest &= ~inside
         masks.append(inside)
     return torch.from_numpy(np.stack([*masks, rest]).astype(np.float32))[:, None]
@@ -79,8 +79,8 @@ def masks_of_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Ten
 def sky_mask(image: Tensor, rounds: int = 5) -> Tensor:
     """Guess where an image (1, 3, H, W) in [0, 1] has sky: (1, 1, H, W), zeros and ones.
 
-    Two normal distributions of colour, learnt at first from the top sixth and the lower half, then
-    from what they made of the picture; sky is what hangs together with the upper edge.
+    Two normal distributions of colour are fitted, first to the top sixth and the lower half, then
+    repeatedly to the sky and ground found so far; sky is what is connected to the top edge.
     """
     smooth = F.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
     colours = smooth[0].permute(1, 2, 0).cpu().double().numpy()  # (H, W, 3)
@@ -111,10 +111,10 @@ def _cost(colours: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def masks_at_layers(masks: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Masks (K, 1, H, W) as they look from layers of VGG-19 (Luan et al. 2017).
+    """Masks (K, 1, H, W) at the resolution of layers of VGG-19 (Luan et al. 2017).
 
     Blurred by a 3x3 box at each convolution, as features are, and halved at each pooling. The
-    boxes leave out what is beyond the edge, so that a mask of ones stays one.
+    boxes ignore what is beyond the edge, so that a mask of ones stays one.
     """
     found: dict[str, Tensor] = {}
     m = masks

@@ -1,7 +1,8 @@
-"""CNNMRF: a picture of the painting's patches (Li and Wand 2016).
+"""CNNMRF: a picture made of the painting's patches (Li and Wand 2016).
 
 "Combining Markov random fields and convolutional neural networks for image synthesis". Each 3x3
-patch of the image's features is drawn to the style patch of largest normalised cross-correlation.
+patch of the image's features is pulled towards the style patch with which it has the largest
+normalised cross-correlation.
 The paper's three octaves are ``Config(scales=3)``.
 """
 

@@ -1,8 +1,8 @@
 """Gatys, Ecker and Bethge 2016, "Image style transfer using convolutional neural networks".
 
-As published: content at conv4_2, Gram matrices at five layers of equal weight, and no total
-variation but what the config asks for. It goes with average pooling and L-BFGS, as the preset
-``gatys`` sets them. "Layer conv1_1" is the map behind its ReLU in the authors' code.
+As published: content at conv4_2, Gram matrices at five layers of equal weight, and total variation
+only if ``tv_weight`` is set. The preset ``gatys`` adds average pooling and L-BFGS, as in the paper.
+What the paper calls "layer conv1_1" is, in the authors' code, the map after its ReLU.
 """
 
 from torch import Tensor
@@ -21,7 +21,7 @@ from stylelab.objectives import (
 )
 from stylelab.vgg.network import VGG19
 
-SCALE = 0.01  # so that the default 1 : 1000 paints boldly and keeps the photograph's things
+SCALE = 0.01  # so that the default 1 : 1000 paints boldly but keeps the objects recognisable
 
 
 @checked

@@ -1,7 +1,7 @@
-"""Feature transforms without a trained decoder: the picture whose features are the transformed.
+"""Feature transforms without a trained decoder: find the picture with the transformed features.
 
 argmin over x of |F(x) - T(F(content), F(style))|^2, for T of AdaIN, WCT, SANet and AAMS
-(`stylelab.transforms`). Their papers train a decoder to do that in one go; here the pixels do it.
+(`stylelab.maths`). Their papers train a decoder for that; here the pixels are optimised.
 """
 
 from typing import Annotated, Literal
@@ -63,7 +63,7 @@ def loss_weights(config: Config) -> dict[str, float]:
 
 
 def transform(content: Tensor, style: Tensor, options: Options) -> Tensor:
-    """The content's features (1, C, H, W) in the style's manner, at the strength asked for."""
+    """The content's features (1, C, H, W), transformed and mixed by ``options.strength``."""
     if options.transform == "adain":
         styled = adain(content, style)
     elif options.transform == "wct":

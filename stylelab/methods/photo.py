@@ -1,4 +1,4 @@
-"""Deep photo style transfer (Luan, Paris, Shechtman and Bala 2017): a photo that stays one.
+"""Deep photo style transfer (Luan, Paris, Shechtman and Bala 2017): the result stays a photo.
 
 Style goes from each region of one picture to the same region of the other, and the matting
 Laplacian lets colours change only as an affine function of the photo's. The paper's second stage
@@ -30,7 +30,7 @@ from stylelab.objectives import (
 )
 from stylelab.vgg.network import VGG19
 
-SMALLEST_REGION = 1e-3  # of the picture: smaller ones have no style to speak of
+SMALLEST_REGION = 1e-3  # of the picture's area; smaller regions are left out
 
 Points = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
 

@@ -1,8 +1,8 @@
 """Repair of a damaged picture: the white part of ``Config(mask=...)`` is painted like the rest.
 
-Around the hole Gram matrices (after Gatys et al. 2016) give the fabric and the colours of what
-lies near it, and 3x3 patches (after Li and Wand 2016) give strokes that exist elsewhere in the
-picture. Both are read where no damage reaches. `stylelab.repair` is the way to call it.
+Gram matrices (after Gatys et al. 2016) give the texture and the colours of what lies near the
+hole, and 3x3 patches (after Li and Wand 2016) give strokes that exist elsewhere in the picture.
+Both are read only where no damage is seen. `stylelab.repair` is the function to call.
 """
 
 from typing import Annotated
@@ -28,19 +28,19 @@ from stylelab.objectives import (
 )
 from stylelab.vgg.network import VGG19
 
-SCALE = 0.1  # so that the fabric does not paint over what patches and the edge agree on
+SCALE = 0.1  # so that the texture does not override the patches and the hole's edge
 
 
 @checked
 class Options:
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1")
-    """Layers whose Gram matrices are matched; deeper ones see the damage from afar."""
+    """Layers whose Gram matrices are matched; deeper ones see the damage from further away."""
     patch_layers: Layers = ("relu3_1",)
     """Layers whose 3x3 patches are matched; shallow ones take ten times as long."""
     patch_weight: Weight = 1.0
     """Weight of the patches."""
     reach: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """How far from the hole its fabric is taken, in parts of the longer side."""
+    """How far from the hole its texture is read, as a fraction of the longer side."""
 
 
 def layers(config: Config) -> tuple[str, ...]:

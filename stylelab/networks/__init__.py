@@ -1,1 +1,1 @@
-"""Feed-forward networks, which paint at once: one file each."""
+"""Feed-forward networks, which paint in a single pass: one file each."""

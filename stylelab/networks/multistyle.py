@@ -38,7 +38,7 @@ STRIDES = {"contract.1": 2, "contract.2": 2}
 
 
 class StyleNetwork(nn.Module):
-    """A network that paints at once, in any of its styles or a blend of them.
+    """A network that paints in a single pass, in any of its styles or a blend of them.
 
     >>> network = StyleNetwork()  # the packaged one, which needs the extra `styles`
     >>> network.names[:3], network.table.shape
@@ -109,7 +109,7 @@ class StyleNetwork(nn.Module):
         return layer(x, OUTPUT).sigmoid()[:, :, : image.shape[2], : image.shape[3]]
 
     def shares(self, style: Style) -> Tensor:
-        """The share of each style, (styles,), with a sum of one."""
+        """The share of each style, (styles,); they sum to one."""
         count = len(self.names)
         if isinstance(style, Mapping):
             values = [0.0] * count

@@ -45,10 +45,10 @@ def grid(content: str, style: str, axes: GridAxes | Iterable[Config], base: Conf
 
     Args:
         content, style: paths or names of samples; several styles are joined by plus signs.
-        axes: values by setting; settings multiply. "content" and "style" are settings, too, and
-            "options.strength" is one of the method's own. A tuple of settings takes tuples of
-            values and moves them together. Or a list of configs.
-        base: the settings that no axis names.
+        axes: a list of values for each setting; every combination becomes a run. "content" and
+            "style" are settings, too, and "options.strength" is one of the method's own. A tuple
+            of settings takes tuples of values, which change together. Or a list of configs.
+        base: the values of all settings that no axis names.
 
     Raises:
         InputError: an unknown setting, a value that is not allowed, or an axis without values.
@@ -83,7 +83,7 @@ def grid(content: str, style: str, axes: GridAxes | Iterable[Config], base: Conf
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of `Config.to_dict` as a row of a table: one plain value each.
+    """The settings of `Config.to_dict` as a table row: one plain value per setting.
 
     Sizes are "150x225", lists are one string, options are "options.strength" and so on.
     """
@@ -97,14 +97,14 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def summary(runs: Sequence[Run]) -> pd.DataFrame:
-    """The runs of a grid as a table of what differs between them."""
+    """The runs of a grid as a table of the settings that differ between them."""
     rows = [{"content": r.content, "style": r.style, **flat(r.config.to_dict())} for r in runs]
     table = pd.DataFrame(rows)
     return table[[c for c in table if len(table[c].drop_duplicates()) > 1]]
 
 
 def estimate(runs: Sequence[Run]) -> tuple[float, float]:
-    """Seconds and bytes that the runs take one after the other, from one step at each size."""
+    """Seconds and bytes of all runs, made one after another; estimated by timing single steps."""
     measured: dict[Any, tuple[float, tuple[int, int]]] = {}
     seconds = size = 0.0
     for run in runs:
@@ -143,7 +143,7 @@ def read_grid(source: str | Path) -> list[Run]:
     and options.strength is one of the method's own settings.
 
     Raises:
-        InputError: with the line at fault.
+        InputError: the file cannot be read or is wrong; the message names the line.
     """
     path = shipped_grids().get(str(source), Path(source))
     try:

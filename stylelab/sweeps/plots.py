@@ -36,7 +36,7 @@ def plot_runs(histories: pd.DataFrame, labels: Mapping[str, str], term: str = "t
 def plot_grid(sweep: Sweep, rows: str, cols: str, height: float = 1.6) -> Figure:
     """A contact sheet: the pictures of a sweep, two of its settings as rows and columns.
 
-    Runs that failed or are not made yet are left blank, with their status.
+    Runs that failed or are not made yet show their status instead of a picture.
     """
     table = sweep.table
     downs, acrosses = (list(table[name].drop_duplicates()) for name in (rows, cols))
@@ -64,9 +64,9 @@ def plot_grid(sweep: Sweep, rows: str, cols: str, height: float = 1.6) -> Figure
 
 
 def plot_tradeoff(table: pd.DataFrame, label: str = "style_weight", ax: Axes | None = None) -> Axes:
-    """Plot content distance against style distance, a line a size, points labelled by a setting.
+    """Plot style distance against content distance: a line per size, points labelled by a setting.
 
-    Down and to the left is better in both.
+    Points nearer to the lower left are better in both.
     """
     with matplotlib.style.context(STYLE):
         ax = ax if ax is not None else plt.subplots(figsize=(6, 4.5), layout="constrained")[1]

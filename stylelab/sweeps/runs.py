@@ -1,4 +1,4 @@
-"""Sweeps: runs that stop, resume, spread over workers and end in one tidy table."""
+"""Sweeps: runs that can be stopped and resumed, shared among workers, and end in one table."""
 
 import json
 import os
@@ -36,12 +36,12 @@ class Sweep:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a run: pictures, settings, last losses, metrics, seconds, memory, status."""
+        """One row per run: pictures, settings, last losses, metrics, seconds, memory, status."""
         return collect(self.out)
 
     @property
     def histories(self) -> pd.DataFrame:
-        """The histories of all complete runs as one long table, a row a step, with their key."""
+        """The histories of all complete runs in one table: a row per step, with its run's key."""
         table = self.table
         complete = [str(key) for key in table.index[table["status"] == "complete"]]
         tables = [pd.read_csv(self.out / k / "history.csv").assign(run=k) for k in complete]
@@ -72,9 +72,9 @@ def sweep(
 ) -> Sweep:
     """Make the runs of a grid that ``out`` does not hold yet.
 
-    What is complete is kept, what was interrupted goes on, what failed stays as a row with its
-    error unless ``retry_failed``; a run that fails does not stop the others. Ctrl-C stops after
-    the steps at hand, and the same call goes on.
+    Complete runs are kept, interrupted ones resumed; failed ones stay in the table with their error
+    unless ``retry_failed`` is true. A run that fails does not stop the others. Ctrl-C stops after
+    the current steps, and the same call resumes.
 
     Args:
         content, style, axes, base: see `grid`.
@@ -167,12 +167,12 @@ def run_all(
 def execute(
     key: str, run: Run, out: Path, threads: int | None, methods: Mapping[str, str]
 ) -> dict[str, bytes] | None:
-    """Make one run in its folder; what a worker does.
+    """Make one run in its folder; this is what a worker calls.
 
-    ``methods`` are the sources of those that were registered where the sweep was started.
+    ``methods`` are the sources of the methods registered in the process that started the sweep.
 
-    Returns nothing but the run's files, and those only where this machine does not see ``out``;
-    None after Ctrl-C.
+    Returns an empty mapping; the run's files by name if this machine does not see ``out``; None
+    after Ctrl-C.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -196,7 +196,7 @@ def _make(run: Run, folder: Path) -> bool:
 
 
 def write_error(folder: Path, error: BaseException) -> None:
-    """Keep a failure beside the run that it ended."""
+    """Write the error that ended a run to its folder, as error.json."""
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     write_atomically(folder / "error.json", json.dumps({"error": text}).encode())
 

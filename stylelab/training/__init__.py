@@ -1,6 +1,6 @@
-"""Running an objective: the loop with its one ``backward()``, and all around it.
+"""Minimising an objective: the loop with its one ``backward()``, and what it needs.
 
-`transfer` moves the pixels of one picture, `trainer` the numbers of a network.
+`transfer` optimises the pixels of one picture, `trainer` a style's parameters in a network.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The pictures of a run, read once, and what identifies all that its result depends on."""
+"""The pictures of a run, read once, and the hashes that identify what its result depends on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ StyleSources: TypeAlias = "Source | Sequence[Source]"
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run reads, and the hashes of it."""
+    """The pictures that a run reads, and their hashes."""
 
     content: Picture
     styles: tuple[Picture, ...]
     shares: tuple[float, ...]
-    """Of the styles, with a sum of one."""
+    """The share of each style; they sum to one."""
     files: dict[str, Picture]
     """Pictures that settings name: the mask, the initial image, and those in the options."""
     identity: dict[str, str]
-    """What, beside the config, a result depends on: the hashes of all pictures, of the weights and
-    of a registered method's source. Those of several styles are joined by plus signs."""
+    """What a result depends on besides the config: the hashes of all pictures, of the weights and
+    of a registered method's source. The hashes of several styles are joined by plus signs."""
 
 
 def read_inputs(content: Source, style: StyleSources, config: Config) -> Inputs:
@@ -38,12 +38,12 @@ def read_inputs(content: Source, style: StyleSources, config: Config) -> Inputs:
         config: the settings.
 
     Raises:
-        InputError: a picture cannot be read, or the styles do not go with their shares.
+        InputError: a picture cannot be read, or there is not one share for each style.
     """
     sources: list[Any] = list(style) if isinstance(style, (list, tuple)) else [style]
     if not sources:
         raise InputError("there is no style picture; give one or more")
-    shares = shares_of(config, len(sources))  # which complains before anything is read
+    shares = shares_of(config, len(sources))  # first, so that an error comes before any reading
     picture, styles = as_picture(content), tuple(as_picture(source) for source in sources)
     identity = {
         "content_sha256": picture.sha256,

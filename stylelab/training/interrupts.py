@@ -1,4 +1,4 @@
-"""Ctrl-C, heard between two steps."""
+"""Ctrl-C, handled between two steps."""
 
 import signal
 import threading
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into a flag, so that it never cuts a step in half; a second one interrupts."""
+    """Turn Ctrl-C into a flag, so that the current step is finished; a second one interrupts it."""
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        return (yield flag)  # only the main thread hears signals
+        return (yield flag)  # only the main thread receives signals
 
     def handle(signum: int, frame: object) -> None:
         if flag.is_set():

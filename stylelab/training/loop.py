@@ -18,7 +18,7 @@ from stylelab.training.interrupts import deferred_interrupt
 if TYPE_CHECKING:
     import pandas as pd
 
-CHECK_EVERY = 10  # steps between two checks for NaN: each makes a GPU wait
+CHECK_EVERY = 10  # steps between two checks for NaN; each check has to wait for the GPU
 
 
 class Diverged(InputError):
@@ -27,21 +27,21 @@ class Diverged(InputError):
 
 @dataclass
 class Player:
-    """One side of a loop: what it moves, by which optimiser, and towards what.
+    """Parameters, the optimiser that updates them, and the losses that they should minimise.
 
-    The pixels of a picture are one player, a network's parameters another; a generator and its
-    discriminator are two that take turns.
+    In a style transfer the only player is the image; in a GAN, generator and discriminator are two
+    players that take turns.
     """
 
     parameters: Sequence[Tensor]
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     loss_weights: dict[str, float]
-    """By group: the part of a term's name before the slash."""
+    """By group, which is the part of a term's name before the slash."""
     terms: Callable[[], Terms]
     """Evaluates the unweighted losses."""
     name: str = ""
-    """Stands before its columns of the history, where there are several players."""
+    """Prefix of its columns in the history, where there are several players."""
 
     def total(self, terms: Terms) -> Tensor:
         """The weighted sum of the terms: the one place where the loss weights enter."""
@@ -50,29 +50,29 @@ class Player:
 
 
 class Loop:
-    """Steps of one player, or of several that take turns; `Transfer` is one of a single picture.
+    """Optimisation steps of one player, or of several in turn; `Transfer` is such a loop.
 
-    Iterating makes the steps that are left and yields how many are done; leaving the loop pauses,
-    and iterating again goes on.
+    Iterating makes the remaining steps and yields the number of steps done; leaving the for loop
+    pauses, and iterating again resumes.
 
     Args:
         players: in the order of their turns.
         steps: how many to make.
-        advice: what may help when a loss is no longer finite.
+        advice: what may help when a loss is no longer finite; the end of that error's message.
     """
 
     def __init__(
         self, players: Sequence[Player], steps: int, advice: str = "lower the learning rate"
     ) -> None:
         self.players, self.steps, self.advice = list(players), steps, advice
-        self._names: list[str] = []  # of the totals and the terms, known after the first step
+        self._names: list[str] = []  # of the columns: totals and terms, known after the first step
         self._rows: list[Tensor] = []  # their values at each step, left on the device
         self._seconds: list[float] = []
 
     def run(self, on_step: Callable[[Self], None] | None = None, progress: bool = True) -> None:
-        """Make the steps that are left, with a progress bar.
+        """Make the remaining steps, with a progress bar.
 
-        Ctrl-C, or a notebook's interrupt, ends it after the step at hand.
+        Ctrl-C, or a notebook's interrupt, stops it after the current step.
 
         Args:
             on_step: called after each step with this loop.
@@ -106,12 +106,12 @@ class Loop:
         self._names = list(row)
         self._rows.append(torch.stack(list(row.values())).detach())
         if self.steps_done % CHECK_EVERY == 0 or self.done:
-            self._check_finite()  # which waits for a GPU, so that its work counts as time
+            self._check_finite()  # waits for the GPU, so that its work is timed, too
         self._seconds.append(self.seconds + time.perf_counter() - started)
         self.after_step()
 
     def after_step(self) -> None:
-        """What a kind of loop does between two steps, such as going on at a larger size."""
+        """Hook for subclasses, called after each step, for example to go on at a larger size."""
 
     def __iter__(self) -> Iterator[int]:
         while not self.done:
@@ -134,10 +134,10 @@ class Loop:
 
     @property
     def history(self) -> "pd.DataFrame":
-        """A row a step: step, seconds, total, and the unweighted terms, all before its update."""
+        """One row per step: step, seconds, total and unweighted terms, all before its update."""
         import pandas as pd
 
-        seconds = list(self._seconds)  # first, because another thread may be within a step
+        seconds = list(self._seconds)  # first, because another thread may be making a step
         rows = torch.stack(self._rows[: len(seconds)]).cpu().numpy() if seconds else None
         table = pd.DataFrame(rows, columns=self._names if seconds else None)
         table.insert(0, "step", range(1, len(table) + 1))
@@ -153,7 +153,7 @@ class Loop:
         return losses
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on later with the same bytes; safe for ``weights_only``."""
+        """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""
         return {
             "parameters": [
                 [value.detach().cpu().clone() for value in player.parameters]
@@ -168,7 +168,7 @@ class Loop:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` gave."""
+        """Resume from a state that `state_dict` returned."""
         device = self.players[0].parameters[0].device
         for player, values in zip(self.players, state["parameters"], strict=True):
             for parameter, value in zip(player.parameters, values, strict=True):
@@ -183,7 +183,7 @@ class Loop:
     def _check_finite(self) -> None:
         recent = torch.stack(self._rows[-CHECK_EVERY:]).tolist()
         for step, row in enumerate(recent, self.steps_done - len(recent) + 1):
-            # Backwards: the total comes first and only tells that one of its terms is at fault.
+            # Backwards, so that a term is named rather than the total, which comes first.
             for name, value in reversed([*zip(self._names, row, strict=True)]):
                 if not math.isfinite(value):
                     raise Diverged(f"step {step}: {name} became {value}; {self.advice}")

@@ -1,4 +1,4 @@
-"""What moves the pixels: the optimisers, and the plan of step sizes and image sizes over a run."""
+"""The optimisers, and the schedules of step size and image size over a run."""
 
 from collections.abc import Callable, Iterable
 from itertools import accumulate
@@ -18,17 +18,17 @@ class PyramidAdam(torch.optim.Optimizer):
     """Adam on an image (1, C, H, W) written as a sum of levels, each half the size of the last.
 
     With image = c_0 + up(c_1) + up(up(c_2)) + ..., the gradient of a level is the image's
-    gradient reduced to the level's size. Each level takes a step of Adam (Kingma and Ba 2015),
-    and the image moves by the sum of them: what a region needs as a whole, a change of colour
-    say, it gets in a few steps of a coarse level instead of many of every pixel.
+    gradient reduced to the level's size. Each level takes a step of Adam (Kingma and Ba 2015), and
+    the image changes by the sum of these steps. A change that a whole region needs, such as of its
+    colour, takes a few steps of a coarse level instead of many steps of every pixel.
 
     Args:
         params: the images.
         lr: step size of the finest level.
-        levels: how many.
-        ratio: of a level's step size to that of the next finer one.
+        levels: number of levels.
+        ratio: a level's step size over that of the next finer level.
         betas: decay of the running means of the gradient and of its square. The second is far
-            below Adam's usual 0.999: the gradients of the first steps are no measure of later ones.
+            below Adam's usual 0.999, because gradients soon are much smaller than at first.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ def make_optimizer(variable: Tensor, config: Config) -> torch.optim.Optimizer:
         return torch.optim.Adam([variable], lr=rate)
     if config.optimizer == "pyramid":
         return PyramidAdam([variable], lr=rate)
-    # One evaluation a step, so that its steps count like Adam's.
+    # One evaluation per step, so that a step costs and counts as much as one of Adam.
     return torch.optim.LBFGS([variable], lr=rate, max_iter=1, history_size=20)
 
 
 def learning_rate(config: Config, steps: int) -> Callable[[int], float]:
-    """What the step size is multiplied by, as a function of the steps made, of ``steps``."""
+    """The factor of the step size, as a function of the steps done so far out of ``steps``."""
     if config.schedule == "linear":
         warm = min(WARM_UP, max(1, steps // 4))
         return lambda done: min(1, (done + 1) / warm) * max(0.0, 1 - done / steps)
@@ -92,7 +92,11 @@ def learning_rate(config: Config, steps: int) -> Callable[[int], float]:
 
 
 def plan_scales(size: tuple[int, int], config: Config) -> tuple[list[tuple[int, int]], list[int]]:
-    """Size of each scale, coarse to fine, and the number of steps after which it ends."""
+    """The (height, width) of each scale, coarse to fine, and the step after which each ends.
+
+    Raises:
+        InputError: the coarsest scale is too small, or there are fewer steps than scales need.
+    """
     parts = [2**k for k in reversed(range(config.scales))]
     sizes = [(-(-size[0] // part), -(-size[1] // part)) for part in parts]
     ends = [round(config.steps * done / sum(parts)) for done in accumulate(parts)]

@@ -14,11 +14,11 @@ from stylelab.registry import METHODS
 from stylelab.training.identity import Inputs
 from stylelab.vgg.network import VGG19, shared_network
 
-KEPT = 2  # preparations: the next run of a sweep, or of a notebook, often shares one
+KEPT = 2  # cached preparations; the next run of a sweep or notebook can often use one
 
 
 class Prepared(NamedTuple):
-    """What `prepare` gives."""
+    """What `prepare` returns."""
 
     model: VGG19
     objective: TermsOf
@@ -26,7 +26,7 @@ class Prepared(NamedTuple):
     pictures: tuple[Tensor, ...]
     """The content and the styles at the run's size, in their own colours, on the CPU."""
     around: tuple[Tensor, Tensor] | None
-    """Where there is a mask: the standardised content, and the mask (1, 1, H, W) in [0, 1]."""
+    """If there is a mask: the standardised content, and the mask (1, 1, H, W) in [0, 1]."""
 
 
 _prepared: dict[object, Prepared] = {}  # the newest last
@@ -50,7 +50,7 @@ def prepare(
         found = _prepare(inputs, config, size, device, dtype)
     _prepared[key] = found
     for old in list(_prepared)[:-KEPT]:
-        _prepared.pop(old, None)  # another thread may have been quicker
+        _prepared.pop(old, None)  # another thread may have removed it already
     return found
 
 

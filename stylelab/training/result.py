@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1  # of result.json
-# What a run's folder may hold; the second row is a sweep's.
+# The files that a run's folder may hold; those of the second line belong to sweeps.
 PARTS = {"image.png", "history.csv", "result.json", "state.pt", "style.safetensors"}
 PARTS |= {"run.json", "error.json", "lock"}
 
 
 @dataclass(repr=False)
 class Result:
-    """What a run gives: the picture, how it got there, and all that is needed to do it again."""
+    """The result of a run: the picture, the losses of each step, and how to reproduce it."""
 
     image: Tensor
     """(1, 3, H, W) in [0, 1]."""
     history: "pd.DataFrame"
-    """A row a step: step, seconds, total, and each unweighted term by layer."""
+    """One row per step: step, seconds, total, and each unweighted term by layer."""
     config: Config
     info: dict[str, Any] = field(default_factory=dict)
     """Hashes of the images and weights, versions, device, precision, threads, seconds, memory."""
     state: dict[str, Any] | None = None
-    """Of an interrupted run: what `Transfer.load_state_dict` takes to go on."""
+    """For an interrupted run: what `Transfer.load_state_dict` needs to resume it, else None."""
 
     @property
     def interrupted(self) -> bool:
         return self.state is not None
 
     def save(self, folder: str | Path, others: Mapping[str, bytes] | None = None) -> Path:
-        """Write image.png, history.csv and, last, result.json: its presence says "complete".
+        """Write image.png, history.csv and, last, result.json, whose presence means "complete".
 
-        An interrupted run has a state.pt in its place, from which the run can go on. ``others`` are
-        further files that belong to the run, by name.
+        An interrupted run gets state.pt instead, from which it can be resumed. ``others`` are
+        further files of the run, by name.
         """
         folder = Path(folder)
         settings = self.config.to_dict()
@@ -76,7 +76,7 @@ class Result:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Result":
-        """Read back what `save` wrote, complete or interrupted."""
+        """Read what `save` wrote, complete or interrupted; InputError if it holds no such run."""
         import pandas as pd
 
         folder = Path(folder)
@@ -129,7 +129,7 @@ class Result:
 
 
 class UnknownMethod(InputError):
-    """A run was made by a method that is not registered."""
+    """The method of a saved run is not registered."""
 
 
 def _read_config(values: dict[str, Any], folder: Path) -> Config:
@@ -140,7 +140,7 @@ def _read_config(values: dict[str, Any], folder: Path) -> Config:
 
 
 def describe(seconds: float, seed: int, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """Where and how a run was made: versions, device, precision, threads, seconds, memory."""
+    """How a run was made: versions, device, precision, threads, seconds, peak memory in MB."""
     versions = {name: version(name) for name in ("stylelab", "torch", "torchvision", "pillow")}
     return {
         "seed": seed,
@@ -154,10 +154,10 @@ def describe(seconds: float, seed: int, device: torch.device, dtype: torch.dtype
 
 
 def earlier_run(folder: Path, config: Config, identity: Mapping[str, Any]) -> Result | None:
-    """The run that ``folder`` holds already, if it is one of these settings and pictures.
+    """The run with these settings and pictures that ``folder`` already holds, or None.
 
     Raises:
-        InputError: it holds something else, or cannot be written.
+        InputError: the folder holds something else, or cannot be written.
     """
     check_writable(folder)
     if folder.is_file():

@@ -1,4 +1,4 @@
-"""Training on crops: a new style is fitted to a network of many."""
+"""Fitting a new style to a network of many styles, on random crops."""
 
 import hashlib
 import os
@@ -30,16 +30,16 @@ class StyleFit(Loop):
     """The fitting of a new style, one step at a time: a `Loop` whose player is the style's row.
 
     Each step paints random crops of the content and moves the row against the gradient of the
-    objective that ``config.method`` has for those crops. The start is the row of the style, among
-    those that the network has, with the smallest total on the first crops.
+    objective of ``config.method`` for those crops. It starts from the row of that known style
+    whose total loss on the first crops is smallest.
 
     Args:
-        network: which stays as it is.
+        network: is not changed.
         style, content: (1, 3, H, W) in [0, 1].
         config: the method, layers, loss weights and VGG-19 of the objective, and the seed of the
             crops.
-        steps: of Adam, with a ``learning_rate`` that falls to zero along a cosine.
-        crop: side of the square crops, of which there are ``batch`` a step.
+        steps, learning_rate: of Adam; the learning rate falls to zero along a cosine.
+        crop, batch: side of the square crops in pixels, and their number per step.
 
     Raises:
         InputError: a setting that is not allowed.
@@ -96,7 +96,7 @@ class StyleFit(Loop):
             self.row.copy_(self.network.table[totals.index(min(totals))])
 
     def crops(self) -> Tensor:
-        """The next random squares of the content, half of them mirrored, (batch, 3, crop, crop)."""
+        """The next random crops of the content, half of them mirrored: (batch, 3, crop, crop)."""
         height, width = (n - self._crop + 1 for n in self._content.shape[2:])
         crops = []
         for _ in range(self._batch):
@@ -108,17 +108,17 @@ class StyleFit(Loop):
         return torch.cat(crops)
 
     def terms(self, row: Tensor, crops: Tensor) -> Terms:
-        """The unweighted losses of crops (B, 3, h, w) in [0, 1], painted with a row."""
+        """The unweighted losses of crops (B, 3, h, w) in [0, 1] that ``row`` paints."""
         terms: Terms = self.objective(standardize(crops))(standardize(self.network(crops, row)))
         return terms
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on later with the same bytes; safe for ``weights_only``."""
+        """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""
         own = {"config": self.config.to_dict(), "crops": self._generator.get_state()}
         return {**own, **self.identity, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state of the same fit."""
+        """Resume from a saved state; InputError if it belongs to another fit."""
         if any(state.get(k) != v for k, v in self.identity.items()):
             raise InputError("the state is of another fit; start a new one")
         super().load_state_dict(state)
@@ -133,7 +133,7 @@ class StyleFit(Loop):
         return Result(image, self.history, self.config, {**self.identity, **info}, state)
 
     def save(self, folder: Path) -> None:
-        """Write a run folder, with the row in style.safetensors where all steps are made."""
+        """Write a run folder; once all steps are done, the row is in style.safetensors."""
         row = save({"style": self.row.detach().cpu()})
         self.result().save(folder, {ROW: row} if self.done else {})
 
@@ -151,18 +151,18 @@ def fit_style(
     out: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Tensor:
-    """Fit the numbers of a new style, on random crops of a picture; nothing else is trained.
+    """Fit the row of a new style, on random crops of a picture; nothing else is trained.
 
-    Ctrl-C, or a notebook's interrupt, ends it after the step at hand and gives the row so far;
-    with ``out`` the same call goes on from there. `StyleFit` is the same step by step, with its
-    history.
+    Ctrl-C, or a notebook's interrupt, stops it after the current step and returns the row so far;
+    with ``out`` the same call resumes from there. `StyleFit` does the same step by step, and keeps
+    the history.
 
     Args:
         network, style, content, config, steps, learning_rate, crop, batch: as for `StyleFit`.
         on_step: called after each step with its number and the losses by group: "total", which is
             weighted, and the unweighted ones, such as "content", "style" and "tv".
-        out: a run folder. What is complete there is loaded, what was interrupted goes on;
-            otherwise the row, its history and the painted content are saved there.
+        out: a run folder. A complete fit in it is loaded, an interrupted one resumed; a new one
+            is saved there: the row, its history and the painted content.
         progress: whether to show a progress bar.
 
     Returns:

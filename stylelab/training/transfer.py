@@ -1,4 +1,4 @@
-"""Style transfer on the pixels of a picture: `Transfer` step by step, `stylize` all of it."""
+"""Style transfer on the pixels of a picture: `Transfer` step by step, `stylize` in one call."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ ExtraTerms = Mapping[str, tuple[Callable[[Tensor], Tensor], float]]
 
 
 class Transfer(Loop):
-    """A style transfer, one step at a time: a `Loop` whose player is the image.
+    """A style transfer, one step at a time: a `Loop` whose only player is the image.
 
     Args:
         content: anything that `load_image` takes.
@@ -37,11 +37,11 @@ class Transfer(Loop):
         config: the settings.
         start: a standardised image (1, 3, H, W) to begin with, not clipped, at the size of the
             first scale; by default the one that ``config.init`` names.
-        extra_terms: losses of your own beside those of the method, by name: a function from the
-            standardised image to a scalar, and its loss weight.
+        extra_terms: additional losses by name: a function from the standardised image to a scalar,
+            and its loss weight.
 
     Raises:
-        InputError: an image, the weights or the device cannot be had.
+        InputError: an image, the weights or the device is not available, or memory is too small.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class Transfer(Loop):
             self._start_from(F.interpolate(self.variable.detach(), size, mode="bicubic"))
 
     def set_weights(self, **weights: Any) -> None:
-        """Change content_weight, style_weight or tv_weight from the next step on.
+        """Change content_weight, style_weight or tv_weight, starting with the next step.
 
         Raises:
-            InputError: a value that is not allowed, or all of them 0.
+            InputError: a value is not allowed, or all weights are 0.
         """
         for name in weights:
             if name not in LOSS_WEIGHTS:
@@ -144,7 +144,7 @@ class Transfer(Loop):
 
     @property
     def shown(self) -> Tensor:
-        """The standardised image that the losses see: the variable, within the mask if any."""
+        """The standardised image that the losses see: the variable; outside a mask, the content."""
         if self._around is None:
             return self.variable
         content, mask = self._around
@@ -161,7 +161,7 @@ class Transfer(Loop):
 
     @property
     def done(self) -> bool:
-        """Whether all steps are made, or the total is below ``config.stop_below``."""
+        """Whether all steps are done, or the total loss is below ``config.stop_below``."""
         below = self.config.stop_below > 0 and self.steps_done > max([0, *self.ends[:-1]])
         low = below and float(self._rows[-1][0]) < self.config.stop_below
         return self.steps_done >= self.steps or low
@@ -186,11 +186,11 @@ class Transfer(Loop):
         return {name: float(v) for name, v in {"total": self.total(terms), **terms}.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on later with the same bytes; safe for ``weights_only``."""
+        """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""
         return {"config": self.config.to_dict(), **self.identity, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state; the number of steps may differ where nothing depends on it."""
+        """Resume from a saved state; ``steps`` may differ if schedule and scales ignore it."""
         theirs = Config.from_dict(state["config"])
         if self.config.schedule == "constant" and self.config.scales == 1:
             theirs = replace(theirs, steps=self.config.steps)
@@ -211,7 +211,7 @@ class Transfer(Loop):
         super().load_state_dict(state)
 
     def result(self) -> Result:
-        """The result so far; one that has not made all its steps counts as interrupted.
+        """The result so far, marked as interrupted unless the transfer is `done`.
 
         The picture is measured, too, by a second VGG-19 with the default weights in float32
         (`stylelab.metrics`), which takes the time of a few steps.
@@ -237,16 +237,16 @@ def stylize(
 ) -> Result:
     """Run a style transfer to its end, with a progress bar.
 
-    Ctrl-C, or a notebook's interrupt, ends it after the step at hand and gives what there is:
-    ``result.interrupted`` is then true, and a transfer takes ``result.state`` to go on.
+    Ctrl-C, or a notebook's interrupt, stops it after the current step and returns the result so
+    far: ``result.interrupted`` is then true, and a `Transfer` resumes from ``result.state``.
 
     Args:
         content, style, config: as for `Transfer`.
-        out: a run folder. What is complete there is loaded instead of computed again, what was
-            interrupted goes on; otherwise the result is saved there.
+        out: a run folder. A complete run in it is loaded, not computed again; an interrupted one
+            is resumed; a new result is saved there.
         on_step: called after each step with the `Transfer`, to watch it.
         progress: whether to show the bar.
-        method: in the place of the one in ``config``.
+        method: replaces the method in ``config``.
 
     Raises:
         InputError: bad images or settings, or ``out`` holds another run.

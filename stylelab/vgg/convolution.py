@@ -1,4 +1,4 @@
-"""Frozen 3x3 convolutions on the CPU, with their weights laid out once, not at each step.
+"""Frozen 3x3 convolutions on the CPU, whose weights are packed once, not at each step.
 
 These are the operators that PyTorch's own compiler emits for frozen networks. They give the same
 values as `torch.nn.functional.conv2d` and a ReLU, which take over wherever they do not apply.
@@ -34,30 +34,33 @@ OUTPUT = torch.tensor(
 )
 
 
-# The packed weights of each convolution, for as long as it exists.
-packs: WeakKeyDictionary[nn.Conv2d, tuple[object, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
+Packs = dict[object, tuple[Tensor, Tensor]]  # by the shape that they are for; forward, backward
+packs: WeakKeyDictionary[nn.Conv2d, Packs] = WeakKeyDictionary()  # while the convolution exists
+SIZES = 2  # packs kept: two runs of different sizes may share a network
 
 
 def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
-    """The convolution of a map (B, C, H, W), with the ReLU behind it or not."""
+    """The convolution of a map (B, C, H, W), followed by a ReLU if ``relu`` is true."""
     x = x.to(convolution.weight.dtype)
     if not can_pack(x, convolution):
         y = cast(Tensor, convolution(x))
         return F.relu_(y) if relu else y
     weight = convolution.weight
-    key = (x.shape, weight.dtype, weight.data_ptr())
-    kept, pack = packs.get(convolution, (None, None))
-    if pack is None or kept != key:
+    # Winograd's pack serves all sizes.
+    key = None if _is_wide(weight) else x.shape, weight.dtype, weight.data_ptr()
+    kept = packs.get(convolution, {})
+    pack = kept.get(key)
+    if pack is None:
         # The gradient of a convolution is one with the weights mirrored and transposed.
         back = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
         pack = _pack(weight, x.shape), _pack(back, (len(x), len(weight), *x.shape[2:]))
-        # A run has one size at a time. Replaced as a whole, because threads may share the network.
-        packs[convolution] = key, pack
+        # The dictionary is replaced as a whole, because threads may share the network.
+        packs[convolution] = dict([*kept.items(), (key, pack)][-SIZES:])
     return cast(Tensor, _Packed.apply(x, *pack, convolution.bias, relu))
 
 
 def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether it pays and works: in a loop on the CPU, with the operators of this PyTorch."""
+    """Whether packing helps (a loop on the CPU) and this PyTorch has the operators for it."""
     return (
         x.requires_grad
         and torch.is_grad_enabled()
@@ -71,8 +74,12 @@ def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:
     )
 
 
+def _is_wide(weight: Tensor) -> bool:
+    return weight.dtype == torch.float32 and min(weight.shape[:2]) >= WIDE
+
+
 def _pack(weight: Tensor, shape: Any) -> Tensor:
-    if weight.dtype == torch.float32 and min(weight.shape[:2]) >= WIDE:
+    if _is_wide(weight):
         return torch.einsum("ai,ocij,bj->abco", FILTER, weight, FILTER).flatten(0, 1).contiguous()
     reorder = torch.ops.mkldnn._reorder_convolution_weight
     return cast(Tensor, reorder(weight, ONES, ONES, ONES, 1, list(shape)))
@@ -116,7 +123,7 @@ class _Packed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        for y in ctx.saved_tensors:  # may be asked for once only
+        for y in ctx.saved_tensors:  # readable only once under checkpointing
             grad = torch.ops.aten.threshold_backward(grad, y, 0)
         grad = grad.contiguous(memory_format=torch.channels_last)
         return _run(grad, ctx.back, None, "none"), None, None, None, None

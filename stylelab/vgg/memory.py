@@ -1,4 +1,4 @@
-"""How much memory a run will take, told before it begins."""
+"""How much memory a run will take, estimated before it begins."""
 
 import math
 from dataclasses import replace
@@ -14,15 +14,15 @@ from stylelab.vgg.weights import SHAPES
 
 BASE_MB = 870  # Python and the libraries
 IMAGES = 20  # in float32 at a time: the image, its gradient, the optimiser's means, both pictures
-WORKING = {"plain": 5.0, "low": 2.5}  # maps of the first block alive at once, beside what is kept
+WORKING = {"plain": 5.0, "low": 2.5}  # temporary maps of the first block in memory at once
 
 
 def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype) -> float:
     """Peak memory of the process in a run at (height, width), in MB.
 
-    Counts what autograd keeps: each convolution's output, the pooled maps and the int64 places of
+    Counts what autograd keeps: each convolution's output, the pooled maps and the int64 indices of
     their maxima; with ``memory="low"`` the maps that the losses read, the pooled ones and one
-    pooling's places. The constants above are fitted; ``benchmarks/memory.py`` shows how well.
+    pooling's indices. The constants above are fitted; ``benchmarks/memory.py`` shows how well.
     """
     wanted = set(METHODS.load(config.method).layers(config))
     names = CONVOLUTIONS[: max((LAYERS.index(n) for n in wanted), default=-2) // 2 + 1]
@@ -48,7 +48,7 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
 def check_memory(
     config: Config, size: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> None:
-    """Raise InputError where a run will not fit, with what it needs and what would."""
+    """Raise InputError if a run will not fit; the message says what it needs and what would fit."""
     host = BASE_MB if device.type == "cuda" else 0  # Python and the libraries are not on the GPU
     free, needed = free_memory_mb(device), estimate_memory_mb(config, size, dtype) - host
     if needed <= free:

@@ -19,7 +19,7 @@ CHOICES = {"pooling": ("max", "avg"), "normalise": ("auto", "layer", "filter", "
 
 
 class VGG19(nn.Module):
-    """VGG-19, frozen, cut after the deepest layer asked for.
+    """VGG-19, frozen, cut after the deepest requested layer.
 
     Calling it with standardised images (B, 3, H, W) gives ``{layer: (B, C, h, w)}``, where h and
     w are halved at each of up to four poolings (rounded up) and C is 64 to 512.
@@ -34,8 +34,8 @@ class VGG19(nn.Module):
             ("filter", Gatys et al. 2016); "none" keeps them; "auto" is "none" for torchvision's.
         padding: "zeros" or "replicate", at the first convolution; the others pad with zeros.
         seed: of random weights.
-        recompute: keep only the maps asked for and the pooled ones for the backward pass, which
-            computes the others again.
+        recompute: for the backward pass keep only the requested and the pooled maps, and compute
+            the others again.
 
     Raises:
         InputError: unknown layer, or weights that are missing, damaged or of another network.
@@ -95,7 +95,7 @@ class VGG19(nn.Module):
         """Some convolutions in a row, each with its ReLU and its pooling; what is kept of them."""
         kept = {}
         for name in names:
-            # ReLU in place only where nobody keeps the map before it: it would be overwritten.
+            # In place, a ReLU overwrites its input, so not where that map is requested.
             x = convolve(x, cast(nn.Conv2d, self.convolutions[name]), name not in self.layers)
             if name in self.layers:
                 kept[name] = x
@@ -105,7 +105,8 @@ class VGG19(nn.Module):
             if (relu := name.replace("conv", "relu")) in self.layers:
                 kept[relu] = x
             if name in self.pooled:
-                # Up, not down: a last odd row would reach no deeper layer, and become a stripe.
+                # Round up: rounded down, the last odd row reaches no deeper layer, and becomes a
+                # stripe.
                 x = self.pool(x, 2, ceil_mode=True)
         return x, kept
 

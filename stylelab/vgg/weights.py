@@ -1,4 +1,4 @@
-"""VGG-19's weights: where each source is, how it is read, and the scale it is brought to."""
+"""VGG-19's weights: where each source is, how it is read, and how it is normalised."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ def weights_id(weights: str, seed: int = 0) -> str:
 
 
 def load_weights(weights: str, seed: int = 0) -> State:
-    """Read the convolutions from one of the four sources; all take standardised RGB."""
+    """Read the convolutions from one of the four sources, adapted to standardised RGB input."""
     if weights == "original":
         return _load_original()
     if weights == "torchvision":
@@ -49,7 +49,7 @@ def load_weights(weights: str, seed: int = 0) -> State:
             nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
         return state
     path = Path(weights)
-    _sha256(path)  # so that a missing file, a folder and a forbidden one are named
+    _sha256(path)  # raises a clear error for a missing file, a folder or one without permission
     try:
         safe = path.suffix == ".safetensors"
         values = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
@@ -119,7 +119,7 @@ def _download_torchvision() -> dict[str, Any]:
         return dict(_torchvision().get_state_dict(progress=True, **options))
     except Exception as error:  # no network; another hash; a file there that is something else
         raise InputError(
-            f"torchvision's VGG-19 weights could not be had ({_first_line(error)}); put "
+            f"torchvision's VGG-19 weights could not be loaded ({_first_line(error)}); put "
             f"them at '{torchvision_path()}', or use weights='original', which needs no network"
         ) from None
 
@@ -145,7 +145,7 @@ def load_normalized(weights: str, identity: str, pooling: str, normalise: str, s
     state = load_weights(weights, seed)
     if normalise == "none":
         return state
-    before = torch.ones(3)  # what the channels that come in have been divided by
+    before = torch.ones(3)  # what the input channels were divided by
     scales = _scales(weights, identity, pooling, normalise, seed)
     for (name, (weight, bias)), scale in zip(state.items(), scales, strict=True):
         ratio = before / scale[:, None]  # (O, I)
@@ -158,7 +158,7 @@ def load_normalized(weights: str, identity: str, pooling: str, normalise: str, s
 def _scales(
     weights: str, identity: str, pooling: str, normalise: str, seed: int
 ) -> tuple[Tensor, ...]:
-    """For each convolution, what its channels are divided by; over crops of the samples."""
+    """For each convolution, the divisors of its channels, measured on crops of the samples."""
     pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
     crops = [load_image(sample(name), (128, 128)) for name in sample_names()]
     x = standardize(torch.cat(crops)).contiguous(memory_format=torch.channels_last)
@@ -168,7 +168,7 @@ def _scales(
             x = pool(x, 2)
         x = F.relu_(F.conv2d(x, weight, bias, padding=1))
         mean = x.mean((0, 2, 3))  # (C,)
-        # A few filters hardly ever fire; dividing by almost nothing would make them shout.
+        # A few filters are hardly ever active: dividing by almost zero would amplify their noise.
         scale = mean.clamp_min(0.1 * mean.mean()) if normalise == "filter" else mean.mean()
         scales.append(scale.expand_as(bias) / ACTIVATION)
     return tuple(scales)

@@ -1,4 +1,4 @@
-"""What a notebook shows to play with: the live lab, the sweep explorer, the style mixer.
+"""Interactive widgets for notebooks: the live lab, the sweep explorer, the style mixer.
 
-`panel` has the live lab's widgets, `pictures` draws what is live; nothing else draws a widget.
+`panel` holds the live lab's controls; `pictures` encodes the live pictures and loss curves.
 """

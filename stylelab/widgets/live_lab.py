@@ -25,10 +25,10 @@ from stylelab.widgets.pictures import Pace
 class LiveLab:
     """A style transfer with sliders, buttons and live pictures, which a notebook displays.
 
-    The loss weights take effect at the next step of the run, and are kept in `history`; pictures
-    and other settings do at the next run. The work is done on a thread of its own, so that the
-    notebook stays free; each button's method returns at once, and `join` waits. The widgets are
-    fields of `panel`: ``lab.panel.weights["style_weight"].value = 100`` moves a slider.
+    Loss weights take effect at the next step, and are recorded in `history`; pictures and other
+    settings take effect at the next run. A thread does the work, so that the notebook stays
+    responsive; each button's method returns at once, and `join` waits. The widgets are fields of
+    `panel`: ``lab.panel.weights["style_weight"].value = 100`` moves a slider.
 
     Args:
         content, style: names of samples, or paths.
@@ -36,7 +36,7 @@ class LiveLab:
         out: the folder in which `save` makes a folder a run.
 
     Raises:
-        InputError: a picture cannot be had.
+        InputError: a picture cannot be read.
     """
 
     def __init__(
@@ -76,21 +76,21 @@ class LiveLab:
     # What the buttons call.
 
     def run(self) -> None:
-        """Begin a run, or go on with a paused one, up to its last step."""
+        """Begin a run, or resume a paused one, up to its last step."""
         self._go(inf)
 
     def step(self) -> None:
-        """Make exactly one step; a run that was going on is paused after it."""
+        """Make exactly one step; a running run is paused after it."""
         self._go(1)
 
     def pause(self) -> None:
-        """Halt after the step at hand."""
+        """Pause after the current step."""
         with self._lock:
             self._steps = 0
         self._wake()
 
     def stop(self) -> None:
-        """End the run after the step at hand and keep what there is; `run` then begins anew."""
+        """End the run after the current step and keep its result; `run` then begins a new one."""
         with self._lock:
             self._steps, self._ended = 0, self._begun
         self._wake()
@@ -103,19 +103,19 @@ class LiveLab:
         self._wake()
 
     def save(self) -> None:
-        """Write a run folder under ``out``; where the strength is below 1, the mixture, too."""
+        """Write a run folder under ``out``; if the strength is below 1, also the mixed picture."""
         with self._lock:
             self._commands.append(self._save)
         self._wake()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until nothing is left to do, at most ``timeout`` seconds; whether that is so."""
+        """Wait up to ``timeout`` seconds for all work to end, and return whether it has."""
         thread = self._thread
         if thread is not None:
             thread.join(timeout)
         return self._thread is None
 
-    # What they show.
+    # What the widgets show.
 
     @property
     def state(self) -> str:
@@ -160,7 +160,7 @@ class LiveLab:
         self._wake()
 
     def _wake(self) -> None:
-        """Show the state, and have a thread do what is to do."""
+        """Show the state, and make sure that a thread does the pending work."""
         self._show_state()
         with self._lock:
             self._stale = True
@@ -216,7 +216,7 @@ class LiveLab:
         self._transfer = Transfer(*chosen)
 
     def _clear(self) -> tuple[Any, Any, Config]:
-        """Forget the run; the picture is the photograph. Gives the pictures and the settings."""
+        """Forget the run and show the photograph; return the chosen pictures and settings."""
         with self._lock:
             self._transfer, self._used, self.error = None, [], None
         self.panel.show_words("")
@@ -242,7 +242,7 @@ class LiveLab:
         self._curve_pace.draw(self._draw_curve)
 
     def _refresh(self) -> None:
-        """Show all of it, now."""
+        """Redraw picture and curve at once."""
         self._draw_picture()
         self._draw_curve()
 
@@ -294,7 +294,7 @@ class LiveLab:
         self.panel.show_words(f"saved in {folder}")
 
     def _fail(self, error: Exception) -> None:
-        """Keep an error, and say it in words."""
+        """Store an error and show its message."""
         self.error = error
         words = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         self.panel.show_words(words, fault=True)

@@ -1,4 +1,4 @@
-"""The panel of the live lab: its widgets and what they say, and nothing that computes."""
+"""The panel of the live lab: its widgets and their texts, without any computation."""
 
 import html
 import math
@@ -187,7 +187,7 @@ class Panel:
         return self.sources[self.content.value], [self.sources[name] for name in styles]
 
     def show_config(self, config: Config) -> None:
-        """Move the sliders to a config; what has no slider is taken over, too."""
+        """Set the widgets to a config; settings without a widget are kept for the next run, too."""
         self._base, self._quiet = config, True
         size = config.size
         own = f"longer side {size}" if isinstance(size, int) else "x".join(map(str, size))
@@ -197,7 +197,7 @@ class Panel:
             self.size.options, self.size.value = known, size
         for name, slider in {**self.weights, "learning_rate": self.learning_rate}.items():
             value = getattr(config, name)
-            if value:  # a slider keeps its value within its ends without a word
+            if value:  # a slider silently clips its value to its range
                 slider.max = max(slider.max, math.ceil(math.log10(value)))
                 slider.min = min(slider.min, math.floor(math.log10(value) - 1e-9))
             slider.value = value or 10**slider.min
@@ -218,7 +218,7 @@ class Panel:
         self._quiet = True
         try:
             self.preset.value = preset_name(self.config) or OWN
-        except InputError:  # which is told when somebody runs it
+        except InputError:  # which is reported when the run begins
             self.preset.value = OWN
         finally:
             self._quiet = False
@@ -235,7 +235,7 @@ class Panel:
             self.on_fault(fault)
             return
         given, number = PurePath(name), count(2)
-        while self.sources.get(name, picture) != picture:  # phones name every picture alike
+        while self.sources.get(name, picture) != picture:  # phones give all pictures one name
             name = f"{given.stem} ({next(number)}){given.suffix}"
         self.sources[name] = picture
         self._quiet = True  # new options make a choice fall back to the first for a moment
@@ -259,7 +259,7 @@ class Panel:
         self.curve.value = self.curves.draw(history)
 
     def show_state(self, state: str, done: int, steps: int, pace: float | None) -> None:
-        """Say where the run is; ``pace`` is in seconds a step, as far as it is known."""
+        """Show the progress of the run; ``pace`` is in seconds per step, or None if unknown."""
         for name, (_, states) in BUTTONS.items():
             self.buttons[name].disabled = state not in states
         self.buttons["run"].description = "Resume" if state == "paused" else "Run"

@@ -1,4 +1,4 @@
-"""Pictures of a run while it is going on: encoded for a page, and cheap enough to be live."""
+"""Live pictures and loss curves of a run, encoded for a page fast enough to follow it."""
 
 import io
 import time
@@ -73,17 +73,17 @@ def shown_size(image: Tensor) -> tuple[int, int]:
 
 
 def weight_changes(history: pd.DataFrame) -> list[int]:
-    """The steps from which on a history's loss weights are others than at the step before."""
+    """The steps at which a history's loss weights differ from those of the step before."""
     weights = history[[name for name in LOSS_WEIGHTS if name in history]]
     changed = (weights != weights.shift()).any(axis=1)
     return [int(step) for step in history["step"][changed].iloc[1:]]
 
 
 class LossCurve:
-    """The curves of a history, drawn again and again into one figure.
+    """The curves of a history, redrawn into one figure.
 
-    No pyplot, which belongs to the main thread. Most of a drawing's time goes into axes and words;
-    so they are kept, and drawn anew only where the curves reach the end of the axes.
+    No pyplot, which only the main thread may use. Most of the drawing time goes into axes and text;
+    so they are kept, and redrawn only when the curves reach the ends of the axes.
     """
 
     def __init__(self) -> None:
@@ -166,7 +166,7 @@ class LossCurve:
 
 
 class Pace:
-    """When a live view is due again: not before `EVERY` seconds, and never above `SHARE`."""
+    """Limits a live view: `EVERY` seconds between updates, at most `SHARE` of the run's time."""
 
     due = 0.0
 

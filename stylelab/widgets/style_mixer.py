@@ -22,7 +22,7 @@ class StyleMixer:
         size: the longer side of the picture, in pixels.
 
     Raises:
-        InputError: the picture or the network cannot be had.
+        InputError: the picture cannot be read, or the network is not installed.
     """
 
     def __init__(
