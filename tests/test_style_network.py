@@ -291,5 +291,5 @@ def test_a_missing_or_changed_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(
         "stylelab.networks.multistyle.styles_path", lambda: tmp_path / "changed.onnx"
     )
-    with pytest.raises(InputError, match="not the file that was expected"):
+    with pytest.raises(InputError, match="not the expected file"):
         StyleNetwork()

@@ -45,9 +45,7 @@ def prepare(
     """
     identity = tuple(inputs.identity.items()), inputs.shares
     key = identity, config.preparation_key(), size, device, dtype
-    found = _prepared.pop(key, None)
-    if found is None:
-        found = _prepare(inputs, config, size, device, dtype)
+    found = _prepared.pop(key, None) or _prepare(inputs, config, size, device, dtype)
     _prepared[key] = found
     for old in list(_prepared)[:-KEPT]:
         _prepared.pop(old, None)  # another thread may have removed it already

@@ -123,15 +123,9 @@ def shared_network(
     settings = config.weights, config.pooling, config.normalise, config.padding, seed, low
     identity = weights_id(config.weights, seed)  # a file may change while its name stays
     names = tuple(sorted(set(layers)))
-    return _network(identity, names, settings, device, dtype)
+    return _network(identity, names, settings, (device, dtype))
 
 
 @lru_cache(maxsize=2)
-def _network(
-    identity: str,
-    layers: tuple[str, ...],
-    settings: Any,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> VGG19:
-    return VGG19(layers, *settings).to(device, dtype)
+def _network(identity: str, layers: tuple[str, ...], settings: Any, where: Any) -> VGG19:
+    return VGG19(layers, *settings).to(*where)
