@@ -44,5 +44,6 @@ def test_it_brings_pictures_credits_notebooks_grids_and_the_reports_page(install
         for path in (ROOT / folder).glob("*.[wci]*"):
             assert (installed / "stylelab" / folder / path.name).is_file(), path.name
     assert (installed / "stylelab" / "applications" / "report.html").is_file()
+    assert (installed / "stylelab" / "py.typed").is_file()
     assert (installed / "stylelab" / "__init__.pyi").is_file()
     assert len(list((installed / "stylelab" / "sweeps" / "shipped").glob("*.toml"))) == 4
