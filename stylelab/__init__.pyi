@@ -3,7 +3,6 @@ from .applications.films import film as film
 from .applications.films import read_frames as read_frames
 from .applications.films import write_film as write_film
 from .applications.repairs import repair as repair
-from .config import PRESETS as PRESETS
 from .config import Config as Config
 from .errors import InputError as InputError
 from .exercises import check as check
@@ -26,6 +25,7 @@ from .metrics import colour_distance as colour_distance
 from .metrics import content_distance as content_distance
 from .metrics import detail_energy as detail_energy
 from .metrics import enlarge as enlarge
+from .metrics import grain as grain
 from .metrics import measure as measure
 from .metrics import ssim as ssim
 from .metrics import style_distance as style_distance
@@ -33,6 +33,7 @@ from .networks.multistyle import StyleNetwork as StyleNetwork
 from .plots import plot_images as plot_images
 from .plots import plot_losses as plot_losses
 from .plots import show as show
+from .presets import PRESETS as PRESETS
 from .registry import METHODS as METHODS
 from .registry import load_method as load_method
 from .registry import register as register

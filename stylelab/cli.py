@@ -21,8 +21,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import Config
 from stylelab.errors import InputError, unknown
+from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
 
 ABOUT = "Neural style transfer experiments: give a photograph the style of a painting."
@@ -57,7 +58,7 @@ def transfer(
     check_writable(out)
     result = stylize(find(content), find_styles(style), config, None if picture_only else out)
     if picture_only:
-        save_image(result.image, out, {"config": config.to_dict()})
+        save_image(result.image, out, {"config": config.to_record()})
     done = f"{out}: {len(result.history)} steps"
     if result.interrupted:
         again = "" if picture_only else "; the same command goes on from there"

@@ -206,6 +206,11 @@ def restore(image: Tensor, clip: bool = True) -> Tensor:
     return image.clamp(0, 1) if clip else image
 
 
+def quantize(image: Tensor) -> Tensor:
+    """The values that a file of 8 bits holds: clipped to [0, 1] and rounded to steps of 1/255."""
+    return image.clamp(0, 1).mul(255).round() / 255
+
+
 def to_pil(image: Tensor) -> Image.Image:
     """A (1, 3, H, W) or (3, H, W) tensor in [0, 1] as an 8-bit PIL image."""
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
@@ -214,7 +219,7 @@ def to_pil(image: Tensor) -> Image.Image:
     pixels = image.detach().float().cpu()
     if not pixels.isfinite().all():
         raise InputError("the image holds NaN or infinite values; lower the learning rate")
-    bytes_ = pixels.clamp(0, 1).mul(255).round().to(torch.uint8)
+    bytes_ = quantize(pixels).mul(255).round().to(torch.uint8)
     return Image.fromarray(bytes_.permute(1, 2, 0).contiguous().numpy())
 
 

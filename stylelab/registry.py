@@ -147,6 +147,7 @@ METHODS = Registry(
         "cnnmrf",  # patches of the painting
         "photo",  # colours of another photo, by region, with all edges kept
         "inversion",  # feature transforms: AdaIN, WCT, SANet, AAMS
+        "wasserstein",  # style by means and covariances of features
         "repair",  # a damaged part, painted like the rest
     ),
     needs=("Options", "layers", "loss_weights", "objective"),

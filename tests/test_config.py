@@ -6,7 +6,9 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from stylelab import PRESETS, Config, InputError
-from stylelab.config import preset_name
+from stylelab.config import LATER
+from stylelab.presets import preset_name
+from stylelab.sweeps.grids import Run
 
 BAD = {
     "negative weight": ({"style_weight": -3}, "style_weight=-3: should be greater than or equal"),
@@ -90,7 +92,7 @@ def test_the_text_that_names_a_run_depends_on_every_value_and_on_nothing_else():
         "size": 200, "fit": "stretch", "content_weight": 2, "style_weight": 2, "tv_weight": 2,
         "content_layers": ("relu4_2",), "style_layers": ("relu1_1",), "steps": 2,
         "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "stop_below": 2,
-        "init": "noise",
+        "init": "noise", "projected": True,
         "scales": 2, "schedule": "linear", "memory": "low",
         "weights": "random", "normalise": "none", "pooling": "avg", "padding": "zeros",
         "precision": "float32", "device": "cpu", "seed": 2,
@@ -103,13 +105,21 @@ def test_the_text_that_names_a_run_depends_on_every_value_and_on_nothing_else():
 
 
 def text(config):
-    return json.dumps(config.to_dict(), sort_keys=True)
+    return json.dumps(config.to_record(), sort_keys=True)
+
+
+def test_settings_that_came_later_leave_the_keys_of_earlier_runs_alone():
+    assert Run("chenonceau", "cafe_terrace_at_night", Config()).key == "7a52026167550e90"  # of 0.1
+    assert not LATER & Config().to_record().keys()
+    assert Config(projected=True).to_record()["projected"] is True
+    for config in PRESETS.values():
+        assert Config.from_dict(config.to_record()) == config
 
 
 def test_runs_that_differ_in_loop_settings_or_loss_weights_share_what_is_prepared():
     other = {
         "steps": 2, "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "stop_below": 2,
-        "init": "noise", "scales": 2, "schedule": "linear", "content_weight": 2,
+        "init": "noise", "scales": 2, "projected": True, "schedule": "linear", "content_weight": 2,
         "style_weight": 2, "tv_weight": 2, "seed": 2, "size": 200,
     }  # fmt: skip
     own = {"pooling": "avg", "style_scale": 2, "colours": "luminance", "mask": "mask.png"}

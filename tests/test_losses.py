@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from stylelab import content_loss, gram_matrix, style_loss, total_variation
+from stylelab.methods.wasserstein import squared_variation
 
 
 def features(*shape, dtype=torch.float64):
@@ -20,6 +21,19 @@ def test_losses_by_hand():
     assert style_loss(b, torch.tensor([[[1.5]]])).item() == (30 / 4 - 1.5) ** 2
     # Down: 2 and 2; across: 1 and 1; half of the sum of both means.
     assert total_variation(b).item() == 0.5 * (2 + 1)
+
+
+def test_squared_variation_by_hand():
+    """Steps of 1 down only: 2 * (1/3 + 1/12 + 1/12) of them; a ramp across of 2: its square."""
+    image = torch.arange(4.0)[:, None].expand(1, 3, 4, 5)
+    assert squared_variation(image) == pytest.approx(2 * (1 / 3 + 2 / 12))
+    across = 2 * torch.arange(5.0).expand(1, 3, 4, 5)
+    assert squared_variation(across) == pytest.approx(4 * 2 * (1 / 3 + 2 / 12))
+    assert squared_variation(torch.full((1, 3, 4, 5), 0.3)) == 0
+    # Two gentle steps cost half of a steep one; absolute variation counts them alike.
+    steep, gentle = (torch.tensor([v]).expand(1, 3, 2, 3) for v in ([0.0, 0, 1], [0.0, 0.5, 1]))
+    assert squared_variation(gentle) == pytest.approx(0.5 * squared_variation(steep).item())
+    assert total_variation(gentle) == total_variation(steep)
 
 
 def test_a_constant_image_has_no_variation():

@@ -1,11 +1,13 @@
 import pytest
 import torch
+from skimage.color import lab2rgb
 
 from stylelab import (
     colour_distance,
     content_distance,
     detail_energy,
     enlarge,
+    grain,
     load_image,
     measure,
     sample,
@@ -28,7 +30,7 @@ def test_a_picture_against_itself(image):
     found = measure(image, image, image)
     assert found.pop("ssim") == pytest.approx(1)
     assert found.pop("detail_energy") > 0
-    assert set(found) == {"content_distance", "style_distance", "colour_distance"}
+    assert set(found) == {"content_distance", "style_distance", "colour_distance", "grain"}
     assert max(found.values()) == 0
 
 
@@ -49,6 +51,31 @@ def test_colour_distance_of_two_greys_by_hand():
     black, white = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
     # L* goes from 0 to 100, a* and b* stay at 0: the mean of the three is 100 / 3.
     assert colour_distance(black, white) == pytest.approx(100 / 3, abs=0.05)
+
+
+def test_grain_is_the_variance_of_the_noise_in_the_colours():
+    """White noise of deviation 3 in a* and b* alone, around a mid grey: 3 squared."""
+    torch.manual_seed(0)
+    lab = torch.cat([torch.full((1, 64, 96), 60.0), 3 * torch.randn(2, 64, 96)])
+    noisy = torch.from_numpy(lab2rgb(lab.permute(1, 2, 0).numpy())).permute(2, 0, 1)[None].float()
+    flat = torch.full((1, 3, 64, 96), 0.5)
+    assert grain(noisy, flat) == pytest.approx(9, rel=0.05)
+    assert grain(noisy, noisy) == grain(flat, noisy) == 0  # at most what the style has, too
+
+
+def test_grain_ignores_edges_gradients_and_what_is_grey(image):
+    red, grey = torch.zeros(1, 3, 32, 48), torch.rand(1, 1, 32, 48).expand(1, 3, 32, 48)
+    red[:, 0, :, 20:] = 0.8
+    slope = (
+        torch.linspace(0.2, 0.8, 48).expand(32, 48) * torch.tensor([1.0, 0.5, 0.2])[:, None, None]
+    )
+    flat = torch.full((1, 3, 32, 48), 0.5)
+    assert grain(red, flat) < 1e-6
+    assert grain(slope[None], flat) < 1e-3
+    assert grain(grey, flat) < 1e-3
+    speck = flat.clone()
+    speck[0, 0, 10, 10] = 1.0
+    assert grain(speck, flat) > 0.1
 
 
 def test_a_picture_that_changed_in_place_is_read_again(image, other):

@@ -115,6 +115,26 @@ def test_random_weights_depend_on_the_seed(image):
     assert not torch.equal(maps[0], maps[2])
 
 
+@pytest.mark.parametrize("size", [(48, 64), (50, 71), (17, 33)])
+def test_mirrored_edges_are_those_of_a_larger_picture(size):
+    """As if the network had seen 16 pixels more on each side; each map has its usual size."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, *size, generator=generator)
+    names = ["relu1_1", "conv2_1", "relu3_1", "relu4_1", "relu5_1"]
+    maps, plain = VGG19(names, padding="reflect")(image), VGG19(names)(image)
+    around = VGG19(names, padding="zeros")(F.pad(image, (16,) * 4, mode="reflect"))
+    for level, name in enumerate(names):
+        k, (height, width) = 16 >> level, plain[name].shape[2:]
+        assert maps[name].shape == plain[name].shape
+        assert torch.equal(maps[name], around[name][:, :, k : k + height, k : k + width])
+    flat = torch.full((1, 3, 48, 64), 0.7)
+    shallow = VGG19(["relu2_1"], padding="reflect")(flat)["relu2_1"]
+    assert shallow.std((2, 3)).max() < 1e-4  # no layer sees zeros at the edge
+    assert VGG19(["relu2_1"])(flat)["relu2_1"].std((2, 3)).max() > 0.01
+    with pytest.raises(InputError, match="padding='reflect' needs more than 16 pixels a side"):
+        VGG19(names, padding="reflect")(image[:, :, :16])
+
+
 def test_average_pooling_and_padding_are_what_they_say():
     constant = standardize(torch.full((1, 3, 32, 32), 0.7))
     replicated = VGG19(["relu1_1"], padding="replicate")(constant)["relu1_1"]

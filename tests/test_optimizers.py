@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stylelab import Config, InputError, Transfer, sample
-from stylelab.training.optimizers import PyramidAdam, learning_rate, plan_scales
+from stylelab import Config, InputError, Transfer, restore, sample, standardize
+from stylelab.training.optimizers import PyramidAdam, learning_rate, plan_scales, project
 
 
 def test_one_level_is_adam():
@@ -52,6 +52,55 @@ def test_the_linear_schedule_rises_for_ten_steps_and_falls_to_zero():
     assert factor(100) == 0
     assert learning_rate(Config(), 100)(99) == 1
     assert learning_rate(Config(schedule="linear"), 1)(0) == 1
+
+
+def test_a_projection_moves_what_is_outside_to_the_nearest_colour():
+    pixels = torch.tensor([[-0.5, 0.0, 0.25], [1.0, 1.7, 0.6]]).expand(1, 3, 2, 3)
+    image = standardize(pixels).clone()
+    project(image)
+    torch.testing.assert_close(restore(image, clip=False), pixels.clamp(0, 1))
+    torch.testing.assert_close(image[..., 2], standardize(pixels)[..., 2], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"init": "noise"},
+        {"optimizer": "pyramid", "schedule": "linear"},
+        {"optimizer": "pyramid", "scales": 2},
+        {"colours": "luminance"},
+        {"mask": str(sample("night_cafe"))},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_projected_it_is_in_range_at_every_step(small, changes):
+    config = replace(small, projected=True, learning_rate=0.5, **changes)
+    transfer = Transfer(sample("chenonceau"), sample("night_cafe"), config)
+    for _ in [0, *transfer]:
+        pixels = restore(transfer.variable.detach(), clip=False)
+        assert pixels.min() > -1e-6
+        assert pixels.max() < 1 + 1e-6
+    assert transfer.outside == 0
+    # Bold steps reach the borders, and the variable is moved no further than to them.
+    assert (pixels < 1e-6).any()
+    assert (pixels > 1 - 1e-6).any()
+
+
+def test_without_a_projection_the_result_says_what_was_clipped(small):
+    config = replace(small, learning_rate=0.5)
+    transfer = Transfer(sample("chenonceau"), sample("night_cafe"), config)
+    list(transfer)
+    values = restore(transfer.variable.detach(), clip=False)
+    outside = ((values < -0.5 / 255) | (values > 1 + 0.5 / 255)).float().mean()
+    assert 0.01 < outside < 0.9
+    assert transfer.result().info["outside"] == pytest.approx(float(outside), abs=1e-6)
+
+
+def test_a_projection_of_lbfgs_is_refused(small):
+    with pytest.raises(InputError, match="projected needs optimizer='adam' or 'pyramid'"):
+        replace(small, projected=True, optimizer="lbfgs")
 
 
 def test_scales_double_in_size_and_halve_in_steps():

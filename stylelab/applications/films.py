@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.files import write_atomically
 from stylelab.images import (
@@ -25,6 +25,7 @@ from stylelab.images import (
 )
 from stylelab.maths.flow import optical_flow, positions, sample_at, temporal_loss, visible, warp
 from stylelab.plots import Shown, show_webp
+from stylelab.presets import PRESETS
 from stylelab.training.identity import StyleSources
 from stylelab.training.transfer import ExtraTerms, Transfer
 

@@ -20,6 +20,7 @@ DEFAULT = Config(
     steps=150,
     learning_rate=0.05,
     schedule="linear",
+    projected=True,
 )
 
 

@@ -8,11 +8,12 @@ import pandas as pd
 from jinja2 import Template
 from matplotlib.figure import Figure
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import Config
 from stylelab.files import write_atomically
 from stylelab.images import load_image
 from stylelab.metrics import detail_energy, enlarge
 from stylelab.plots import STYLE, plot_images, plot_losses, show, size_name, terms
+from stylelab.presets import PRESETS
 from stylelab.sample_pictures import sample, samples
 from stylelab.training.result import Result
 from stylelab.training.transfer import stylize

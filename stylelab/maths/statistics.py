@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from stylelab.losses import gram_matrix
+
 CUT = 1e-5  # eigenvalues below this part of the largest are noise, which whitening would amplify
 
 
@@ -47,3 +49,33 @@ def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     values, vectors = torch.linalg.eigh((f - mean) @ (f - mean).mT / f.shape[1])
     kept = values > CUT * values[-1]
     return mean, values[kept].sqrt(), vectors[:, kept], f - mean
+
+
+def covariance(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B, C) and covariance (B, C, C) of a map's channels over its positions, in float32."""
+    mean = features.mean((2, 3), keepdim=True)
+    return mean.flatten(1).float(), gram_matrix(features - mean) * features.shape[1]
+
+
+def root(matrix: Tensor) -> Tensor:
+    """The root M^(1/2) of a symmetric positive semi-definite matrix (1, C, C)."""
+    values, vectors = torch.linalg.eigh(_with_eigenvalues(matrix))
+    found: Tensor = vectors * values.clamp_min(0).sqrt()[:, None] @ vectors.mT
+    return found.to(matrix.device)
+
+
+def trace_of_root(matrices: Tensor) -> Tensor:
+    """tr(M^(1/2)) of symmetric positive semi-definite matrices (B, C, C): (B,).
+
+    The sum of the roots of the eigenvalues, whose gradient, M^(-1/2) / 2, needs no second product.
+    Rounding makes some of the smallest negative; they count as zero.
+    """
+    values = torch.linalg.eigvalsh(_with_eigenvalues(matrices))
+    smallest = torch.finfo(values.dtype).eps * values.detach().amax(1, keepdim=True)
+    return (
+        torch.where(values > smallest, values.clamp_min(1e-30).sqrt(), 0).sum(1).to(matrices.device)
+    )
+
+
+def _with_eigenvalues(matrices: Tensor) -> Tensor:
+    return matrices.cpu() if matrices.device.type == "mps" else matrices  # which has none

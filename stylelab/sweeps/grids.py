@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 import tomli
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import Config
 from stylelab.errors import InputError, unknown
+from stylelab.presets import PRESETS
 from stylelab.sample_pictures import find, find_styles
 from stylelab.training.identity import read_inputs
 from stylelab.training.optimizers import plan_scales
@@ -35,7 +36,7 @@ class Run:
     def key(self) -> str:
         """16 hexadecimal digits of all that the result depends on: the name of its folder."""
         inputs = read_inputs(find(self.content), find_styles(self.style), self.config)
-        parts = [SCHEMA, self.config.to_dict(), *inputs.identity.values()]
+        parts = [SCHEMA, self.config.to_record(), *inputs.identity.values()]
         text = json.dumps(parts, sort_keys=True)
         return sha256(text.encode()).hexdigest()[:16]
 

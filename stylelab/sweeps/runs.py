@@ -16,9 +16,10 @@ import torch
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import Config
 from stylelab.errors import InputError
 from stylelab.files import check_writable, write_atomically
+from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
 from stylelab.sample_pictures import find, find_styles, split_styles
 from stylelab.sweeps.grids import GridAxes, Run, flat, grid
@@ -215,23 +216,28 @@ def status(folder: Path) -> tuple[str, dict[str, Any]]:
 
 def collect(out: str | Path) -> pd.DataFrame:
     """The table of all runs in a folder, at any time; see `Sweep.table`."""
-    rows = []
+    rows, usual = [], Config().to_dict()
     for path in Path(out).glob("*/run.json"):
         spec = json.loads(path.read_text("utf-8"))
         word, record = status(path.parent)
-        settings = flat(spec["config"])
+        settings = flat({**usual, **spec["config"]})  # which an earlier version did not all have
         names = {"content": Path(spec["content"]).stem}
         names["style"] = "+".join(Path(name).stem for name in split_styles(spec["style"]))
         ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb", "error")}
-        losses = {f"last/{k}": v for k, v in record.get("last_losses", {}).items()}
+        losses = {
+            f"{kind}/{k}": v
+            for kind in ("saved", "last")
+            for k, v in record.get(f"{kind}_losses", {}).items()
+        }
+        clipped = {"outside": record["outside"]} if "outside" in record else {}
         measured = record.get("metrics", {})
         rows.append({"run": path.parent.name, "status": word, **names, **settings, **losses})
-        rows[-1] |= {**measured, **ends}
+        rows[-1] |= {**clipped, **measured, **ends}
     if not rows:
         raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
     table = pd.DataFrame(rows).set_index("run").convert_dtypes()
     own = sorted(str(column) for column in table if str(column).startswith("options."))
-    known = ["content", "style", *(c for c in spec["config"] if c != "options"), *own]
+    known = ["content", "style", *(c for c in usual if c != "options"), *own]
     order = [c for c in known if len(table[c].drop_duplicates()) > 1]
     return table.sort_values(order, key=_sortable) if order else table
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from stylelab.config import SMALLEST, Config
 from stylelab.errors import InputError
+from stylelab.images import standardize
 
 WARM_UP = 10  # steps in which the linear schedule rises
 
@@ -72,15 +73,24 @@ def _resize(x: Tensor, size: Any) -> Tensor:
     return F.interpolate(x, tuple(size), mode="bilinear", antialias=True)
 
 
+@torch.no_grad()
+def project(image: Tensor) -> None:
+    """Move each pixel of a standardised image to the nearest one in [0, 1], in place."""
+    black, white = (standardize(torch.full_like(image[:1, :, :1, :1], v)) for v in (0.0, 1.0))
+    image.clamp_(black, white)
+
+
 def make_optimizer(variable: Tensor, config: Config) -> torch.optim.Optimizer:
     """The optimiser that the config names, for the image ``variable``."""
     rate = config.learning_rate
-    if config.optimizer == "adam":
-        return torch.optim.Adam([variable], lr=rate)
-    if config.optimizer == "pyramid":
-        return PyramidAdam([variable], lr=rate)
-    # One evaluation per step, so that a step costs and counts as much as one of Adam.
-    return torch.optim.LBFGS([variable], lr=rate, max_iter=1, history_size=20)
+    if config.optimizer == "lbfgs":
+        # One evaluation per step, so that a step costs and counts as much as one of Adam.
+        return torch.optim.LBFGS([variable], lr=rate, max_iter=1, history_size=20)
+    optimizer = torch.optim.Adam if config.optimizer == "adam" else PyramidAdam
+    made = optimizer([variable], lr=rate)
+    if config.projected:
+        made.register_step_post_hook(lambda *_: project(variable))
+    return made
 
 
 def learning_rate(config: Config, steps: int) -> Callable[[int], float]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from stylelab.config import LOSS_WEIGHTS, Config, preset_name
+from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.device import peak_memory_mb
 from stylelab.errors import InputError
 from stylelab.files import check_writable, write_atomically
 from stylelab.images import load_image, save_image
+from stylelab.presets import preset_name
 from stylelab.registry import METHODS
 
 if TYPE_CHECKING:
@@ -35,12 +36,15 @@ class Result:
     """The result of a run: the picture, the losses of each step, and how to reproduce it."""
 
     image: Tensor
-    """(1, 3, H, W) in [0, 1]."""
+    """(1, 3, H, W) in [0, 1], in steps of 1/255, as saved."""
     history: "pd.DataFrame"
-    """One row per step: step, seconds, total, and each unweighted term by layer."""
+    """One row per step: step, seconds, total, and each unweighted term by layer, as the optimiser
+    sees them: before the step's update, and before values outside [0, 1] are clipped."""
     config: Config
     info: dict[str, Any] = field(default_factory=dict)
-    """Hashes of the images and weights, versions, device, precision, threads, seconds, memory."""
+    """Hashes of the images and weights, versions, device, precision, threads, seconds, memory;
+    ``outside``, the share of values that were clipped; ``saved_losses``, total and terms of the
+    picture as saved; its ``metrics``."""
     state: dict[str, Any] | None = None
     """For an interrupted run: what `Transfer.load_state_dict` needs to resume it, else None."""
 
@@ -57,7 +61,7 @@ class Result:
         folder = Path(folder)
         settings = self.config.to_dict()
         (folder / "result.json").unlink(missing_ok=True)  # an earlier run is not complete any more
-        save_image(self.image, folder / "image.png", {"config": settings})
+        save_image(self.image, folder / "image.png", {"config": self.config.to_record()})
         write_atomically(folder / "history.csv", self.history.to_csv(index=False).encode())
         for name, content in (others or {}).items():
             write_atomically(folder / name, content)

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from stylelab.config import PRESETS, SMALLEST, Config
+from stylelab.config import SMALLEST, Config
 from stylelab.device import pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.images import image_hash, standardize
 from stylelab.networks.multistyle import StyleNetwork
 from stylelab.objectives import Terms
+from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
 from stylelab.training.loop import Loop, Player
 from stylelab.training.result import Result, describe, earlier_run

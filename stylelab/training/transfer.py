@@ -10,20 +10,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylelab.config import LOSS_WEIGHTS, PRESETS, Config
+from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.device import keep_freed_memory, pick_device, pick_precision
 from stylelab.errors import InputError, unknown
-from stylelab.images import Source, load_image, restore, standardize
+from stylelab.images import Source, load_image, quantize, restore, standardize
 from stylelab.maths.colours import luminance, with_luminance
 from stylelab.metrics import measure
 from stylelab.objectives import Terms
+from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
 from stylelab.training.identity import StyleSources, read_inputs
 from stylelab.training.loop import Loop, Player
-from stylelab.training.optimizers import learning_rate, make_optimizer, plan_scales
+from stylelab.training.optimizers import learning_rate, make_optimizer, plan_scales, project
 from stylelab.training.preparation import prepare
 from stylelab.training.result import Result, describe, earlier_run
 from stylelab.vgg.memory import check_memory
+
+CLIPPED = 0.5 / 255  # what rounding to 8 bits would change as much
 
 ExtraTerms = Mapping[str, tuple[Callable[[Tensor], Tensor], float]]
 
@@ -94,6 +97,8 @@ class Transfer(Loop):
     def _start_from(self, image: Tensor) -> None:
         """Take a standardised image as the variable, with a fresh optimiser."""
         image = image.detach().clone(memory_format=torch.contiguous_format)
+        if self.config.projected:
+            project(image)
         self.variable = image.requires_grad_()
         optimizer = make_optimizer(self.variable, self.config)
         before = self.ends[self._scale - 1] if self._scale else 0
@@ -179,6 +184,12 @@ class Transfer(Loop):
             image = with_luminance(self.content, luminance(image)).clamp(0, 1)
         return image
 
+    @property
+    def outside(self) -> float:
+        """The share of the image's values outside [0, 1], which are clipped when it is saved."""
+        image = restore(self.shown.detach(), clip=False)
+        return float(((image < -CLIPPED) | (image > 1 + CLIPPED)).float().mean())
+
     @torch.no_grad()
     def evaluate(self, image: Tensor) -> dict[str, float]:
         """Total and terms of any image (1, 3, H, W) in [0, 1], at this transfer's precision."""
@@ -213,13 +224,16 @@ class Transfer(Loop):
     def result(self) -> Result:
         """The result so far, marked as interrupted unless the transfer is `done`.
 
-        The picture is measured, too, by a second VGG-19 with the default weights in float32
-        (`stylelab.metrics`), which takes the time of a few steps.
+        Its picture is the one that a file holds, clipped and in 8 bits. Its losses are evaluated
+        once more, and it is measured by a second VGG-19 with the default weights in float32
+        (`stylelab.metrics`); both take the time of a few steps.
         """
-        image, (content, *styles) = self.image, self.pictures
+        image, (content, *styles) = quantize(self.image), self.pictures
         info = {
             **self.identity,
             **describe(self.seconds, self.config.seed, self.device, self.dtype),
+            "outside": round(self.outside, 6),
+            "saved_losses": self.evaluate(image),
             "metrics": measure(image, content, *styles, shares=self._inputs.shares),
         }
         state = None if self.done else self.state_dict()

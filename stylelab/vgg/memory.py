@@ -10,6 +10,7 @@ from stylelab.device import free_memory_mb
 from stylelab.errors import InputError
 from stylelab.registry import METHODS
 from stylelab.vgg.convolution import WIDE
+from stylelab.vgg.network import MIRRORED
 from stylelab.vgg.weights import SHAPES
 
 BASE_MB = 870  # Python and the libraries
@@ -42,7 +43,9 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     # A style picture larger than the result is only read, once; nothing is kept of it.
     reading = WORKING["low"] * SHAPES["conv1_1"][0] * config.style_scale**2 * dtype.itemsize
     pixel = max(pixel, reading)
-    return float(BASE_MB + (weights + pixel * size[0] * size[1]) / 1e6)
+    around = 2 * MIRRORED if config.padding == "reflect" else 0
+    pixels = (size[0] + around) * (size[1] + around)
+    return float(BASE_MB + (weights + pixel * pixels) / 1e6)
 
 
 def check_memory(

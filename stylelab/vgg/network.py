@@ -18,6 +18,9 @@ from stylelab.vgg.weights import SHAPES, load_normalized, weights_id
 CHOICES = {"pooling": ("max", "avg"), "normalise": ("auto", "layer", "filter", "none")}
 
 
+MIRRORED = 16  # pixels: one position of the fifth block's maps
+
+
 class VGG19(nn.Module):
     """VGG-19, frozen, cut after the deepest requested layer.
 
@@ -33,6 +36,7 @@ class VGG19(nn.Module):
             sample images is two for the layer as a whole ("layer") or for each filter
             ("filter", Gatys et al. 2016); "none" keeps them; "auto" is "none" for torchvision's.
         padding: "zeros" or "replicate", at the first convolution; the others pad with zeros.
+            "reflect" mirrors 16 pixels of the image at each edge and cuts all maps back.
         seed: of random weights.
         recompute: for the backward pass keep only the requested and the pooled maps, and compute
             the others again.
@@ -47,7 +51,7 @@ class VGG19(nn.Module):
         weights: str = "original",
         pooling: str = "max",
         normalise: str = "auto",
-        padding: Literal["zeros", "replicate"] = "replicate",
+        padding: Literal["zeros", "replicate", "reflect"] = "replicate",
         seed: int = 0,
         recompute: bool = False,
     ) -> None:
@@ -55,7 +59,7 @@ class VGG19(nn.Module):
         for name, value in {"pooling": pooling, "normalise": normalise}.items():
             if value not in CHOICES[name]:
                 raise InputError(unknown(name, value, CHOICES[name]))
-        self.recompute = recompute
+        self.recompute, self.mirrored = recompute, padding == "reflect"
         self.layers = tuple(sorted({check_layer(name) for name in layers}, key=LAYERS.index))
         self.pool = F.max_pool2d if pooling == "max" else F.avg_pool2d
         if normalise == "auto":
@@ -65,7 +69,9 @@ class VGG19(nn.Module):
         self.convolutions = nn.ModuleDict()
         for name in CONVOLUTIONS[: LAYERS.index(self.layers[-1]) // 2 + 1 if self.layers else 0]:
             outputs, inputs = SHAPES[name][:2]
-            mode = padding if name == "conv1_1" else "zeros"
+            mode: Literal["zeros", "replicate"] = "zeros"
+            if (name, padding) == ("conv1_1", "replicate"):
+                mode = "replicate"
             self.convolutions[name] = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=mode)
             weight, bias = state[name]
             self.convolutions[name].load_state_dict({"weight": weight, "bias": bias})
@@ -81,6 +87,14 @@ class VGG19(nn.Module):
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 16:
             shape = tuple(image.shape)
             raise InputError(f"VGG-19 takes images (B, 3, H, W) of at least 16x16, not {shape}")
+        if self.mirrored:
+            if min(image.shape[2:]) <= MIRRORED:
+                raise InputError(f"padding='reflect' needs more than {MIRRORED} pixels a side")
+            maps = self._read(F.pad(image, (MIRRORED,) * 4, mode="reflect"))
+            return {name: _cut(found, name, image.shape) for name, found in maps.items()}
+        return self._read(image)
+
+    def _read(self, image: Tensor) -> dict[str, Tensor]:
         x = image.contiguous(memory_format=torch.channels_last)
         if not (self.recompute and x.requires_grad):
             return self._run(x, list(self.convolutions))[1]
@@ -109,6 +123,13 @@ class VGG19(nn.Module):
                 # stripe.
                 x = self.pool(x, 2, ceil_mode=True)
         return x, kept
+
+
+def _cut(features: Tensor, layer: str, shape: torch.Size) -> Tensor:
+    """The part of a mirrored image's map that belongs to the image, whose shape is given."""
+    stride = 2 ** (int(layer[4]) - 1)
+    k, height, width = MIRRORED // stride, -(-shape[2] // stride), -(-shape[3] // stride)
+    return features[:, :, k : k + height, k : k + width]
 
 
 def shared_network(

@@ -12,11 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stylelab.config import PRESETS, Config
+from stylelab.config import Config
 from stylelab.errors import InputError
 from stylelab.files import check_writable
 from stylelab.images import load_image, save_image
 from stylelab.plots import size_name
+from stylelab.presets import PRESETS
 from stylelab.training.transfer import Transfer
 from stylelab.widgets.panel import Panel
 from stylelab.widgets.pictures import Pace
@@ -248,8 +249,7 @@ class LiveLab:
 
     def _draw_picture(self) -> None:
         self._show_state()
-        image = self.image
-        self.panel.show_picture(image, self._photograph(image))
+        self.panel.show_picture(image := self.image, self._photograph(image))
 
     def _draw_curve(self) -> None:
         self.panel.show_curve(self.history)

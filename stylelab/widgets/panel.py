@@ -12,9 +12,10 @@ import ipywidgets as widgets
 import pandas as pd
 from torch import Tensor
 
-from stylelab.config import LOSS_WEIGHTS, PRESETS, Config, preset_name
+from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.errors import InputError
 from stylelab.images import load_image
+from stylelab.presets import PRESETS, preset_name
 from stylelab.registry import METHODS
 from stylelab.sample_pictures import find, sample, samples
 from stylelab.widgets.pictures import WIDTH, LossCurve, Picture, curve_picture, encode, shown_size

@@ -1,0 +1,125 @@
+"""Style by the Wasserstein-2 distance between Gaussians of the features, not by Gram matrices.
+
+The features of a layer are a cloud of vectors, one a position. A Gram matrix holds their second
+moments about zero, and most of it is their mean. Here mean and covariance are compared as those of
+two normal distributions, by the least cost of moving one to the other (Olkin and Pukelsheim 1982).
+As the style loss of a transfer it is used in Katherine Crowson's `style-transfer-pytorch`, together
+with the shares of the layers and the squared total variation that are the defaults here.
+"""
+
+import torch
+from torch import Tensor
+
+from stylelab.config import Config, Layers, Weight, checked
+from stylelab.errors import InputError
+from stylelab.losses import by_share
+from stylelab.maths.statistics import covariance, root, trace_of_root
+from stylelab.objectives import (
+    Objective,
+    Styles,
+    Terms,
+    TermsOf,
+    content_terms,
+    read_layers,
+    standard_weights,
+)
+from stylelab.vgg.network import VGG19
+
+SCALE = 0.067
+TV_SCALE = 0.68
+RIDGE = 1e-3
+
+
+@checked
+class Options:
+    content_layers: Layers = ("relu4_2",)
+    """Layers whose features hold the content."""
+    style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    """Layers whose means and covariances hold the style."""
+    shares: tuple[Weight, ...] = (256, 64, 16, 4, 1)
+    """The share of each style layer, in their order; brought to a sum of one."""
+
+    def __post_init__(self) -> None:
+        if len(self.shares) != len(self.style_layers):
+            raise InputError("shares and style_layers differ in number: give a share to each layer")
+        if not any(self.shares):
+            raise InputError("all shares are 0: set one of them above 0")
+
+
+def layers(config: Config) -> tuple[str, ...]:
+    options = config.options_as(Options)
+    return options.content_layers + options.style_layers
+
+
+def loss_weights(config: Config) -> dict[str, float]:
+    weights = standard_weights(config, style_scale=SCALE)
+    return {**weights, "tv": TV_SCALE * weights["tv"]}
+
+
+def squared_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels in images (B, C, H, W), from 0 (flat) upwards.
+
+    Of the eight neighbours, the two across and the two down count a third each, and the diagonal
+    ones a twelfth: to second order no direction counts more than another. One steep step costs
+    more than several gentle ones, so that no flat patches come, as `total_variation` makes them.
+    """
+    x = image
+    down = (x[:, :, 1:, :] - x[:, :, :-1, :]).square().mean()
+    across = (x[:, :, :, 1:] - x[:, :, :, :-1]).square().mean()
+    falling = (x[:, :, 1:, 1:] - x[:, :, :-1, :-1]).square().mean()
+    rising = (x[:, :, 1:, :-1] - x[:, :, :-1, 1:]).square().mean()
+    return 2 * ((down + across) / 3 + (falling + rising) / 12)
+
+
+class Gaussian:
+    """The normal distribution with the mean and the covariance of a style's features (1, C, h, w).
+
+    A ridge, a thousandth of the mean variance, is added to every covariance: the gradient of a root
+    has no bound where a covariance has no extent. Equal features still have the distance zero.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        self.mean, cov = covariance(features)
+        self.ridge = RIDGE * cov.diagonal(dim1=1, dim2=2).mean() * torch.eye(cov.shape[1]).to(cov)
+        self.cov = cov + self.ridge
+        self.root = root(self.cov)
+
+    def distance(self, mean: Tensor, cov: Tensor) -> Tensor:
+        """Squared Wasserstein-2 distance to normal distributions, a channel; mean over the batch.
+
+        (|m - m_s|^2 + tr(C + C_s - 2 (C_s^(1/2) C C_s^(1/2))^(1/2))) / C
+
+        Args:
+            mean: (B, C).
+            cov: (B, C, C).
+        """
+        cov = cov + self.ridge
+        traces = (cov + self.cov).diagonal(dim1=1, dim2=2).sum(1)
+        traces = traces - 2 * trace_of_root(self.root @ cov @ self.root)
+        return ((mean - self.mean).square().sum(1) + traces).mean() / mean.shape[1]
+
+
+def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
+    options = config.options_as(Options)
+    read = [(read_layers(model, style, options.style_layers), share) for style, share in styles]
+    targets = {
+        name: [(Gaussian(f[name]), share) for f, share in read] for name in options.style_layers
+    }
+    parts = [share / sum(options.shares) for share in options.shares]
+
+    def with_content(content: Tensor) -> TermsOf:
+        contents = read_layers(model, content, options.content_layers)
+
+        def terms(image: Tensor) -> Terms:
+            features = model(image)
+            losses = content_terms(features, contents)
+            for name, part in zip(options.style_layers, parts, strict=True):
+                mean, cov = covariance(features[name])
+                each = [(target.distance(mean, cov), share) for target, share in targets[name]]
+                losses[f"style/{name}"] = part * by_share(each)
+            losses["tv"] = squared_variation(image)
+            return losses
+
+        return terms
+
+    return with_content
