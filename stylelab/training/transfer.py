@@ -178,11 +178,11 @@ class Transfer(Loop):
 
     @property
     def image(self) -> Tensor:
-        """The image so far, (1, 3, H, W) in [0, 1], on the CPU."""
+        """The image so far as a file holds it, (1, 3, H, W) in [0, 1], in 8 bits, on the CPU."""
         image = restore(self.shown.detach()).cpu()
         if self.config.colours == "luminance":
-            image = with_luminance(self.content, luminance(image)).clamp(0, 1)
-        return image
+            image = with_luminance(self.content, luminance(image))
+        return quantize(image)
 
     @property
     def outside(self) -> float:
@@ -224,11 +224,11 @@ class Transfer(Loop):
     def result(self) -> Result:
         """The result so far, marked as interrupted unless the transfer is `done`.
 
-        Its picture is the one that a file holds, clipped and in 8 bits. Its losses are evaluated
-        once more, and it is measured by a second VGG-19 with the default weights in float32
-        (`stylelab.metrics`); both take the time of a few steps.
+        The losses of its picture, which is clipped and in 8 bits, are evaluated, and it is measured
+        by a second VGG-19 with the default weights in float32 (`stylelab.metrics`); both take the
+        time of a few steps.
         """
-        image, (content, *styles) = quantize(self.image), self.pictures
+        image, (content, *styles) = self.image, self.pictures
         info = {
             **self.identity,
             **describe(self.seconds, self.config.seed, self.device, self.dtype),
