@@ -44,11 +44,11 @@ notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure scales live methods
+BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods
 QUICK := speed memory objective pixels peak
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about two hours)
-	@rm -f runs/bench/goals.json
+	@rm -f runs/bench/saved-goals.json
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/objective.py --style-weight 10000 --steps 300
 	@$(TOOK)

@@ -10,8 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from objective import EVERY
 from sides import PAIRS, SMALL, Textbook, make, report
+from torch import Tensor
 
-from stylelab import PRESETS, Config, Transfer
+from stylelab import PRESETS, Config, Transfer, restore
 from stylelab.plots import STYLE
 from stylelab.training.optimizers import PyramidAdam, learning_rate
 
@@ -44,6 +45,10 @@ class Averaged:
         self.variable.lerp_(self.transfer.variable.detach(), 1 - self.decay)
 
     @property
+    def image(self) -> Tensor:
+        return restore(self.variable)
+
+    @property
     def seconds(self) -> float:
         return self.transfer.seconds
 
@@ -58,7 +63,7 @@ TRIED = {
     AVERAGED: (CONSTANT, None),
     "one level": (FAST, pyramid(levels=1)),
     "pyramid, betas (0.9, 0.999)": (FAST, pyramid(betas=(0.9, 0.999))),
-    "pyramid, 100 steps": (replace(FAST, steps=100), None),
+    "pyramid, not projected": (replace(FAST, projected=False), None),
     "pyramid, linear (fast)": (FAST, None),
 }
 
@@ -77,7 +82,7 @@ def main() -> None:
             if step <= lengths[name]:
                 for _ in range(EVERY if step else 0):
                     side.step()
-                found[name].append((step, side.seconds, judge.judge(side.variable)))
+                found[name].append((step, side.seconds, judge.judge(side.image)))
     columns = ["step", "seconds", "objective"]
     curves = {name: pd.DataFrame(rows, columns=columns) for name, rows in found.items()}
     rows = []

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sides import RESULTS
+from sides import RESULTS, by_kind
 
 from stylelab.plots import STYLE
 
@@ -21,9 +21,9 @@ def table(name: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    found = table("objective")
+    found = table(by_kind("objective"))
     found = found[found["size"] == "300x450"]
-    slow, fast = (found[name].astype(float) for name in found.columns[[4, 7]])
+    slow, fast = (found[name].astype(float) for name in found.columns[[5, 8]])
     names = [pair.split(" / ")[0].replace("_", " ") for pair in found["pair"]]
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(7, 2.8), layout="constrained")

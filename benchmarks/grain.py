@@ -125,8 +125,6 @@ def variants(steps: int) -> dict[str, tuple[Config, Callable, type[Transfer]]]:
         "average pooling": (replace(base, pooling="avg"), plain, Transfer),
         "scales sqrt(2) apart": (base, climb, Transfer),
         "wasserstein": (moved, plain, Transfer),
-        "wasserstein, scales": (moved, climb, Transfer),
-        "wasserstein, average pooling": (replace(moved, pooling="avg"), plain, Transfer),
     }
 
 
@@ -134,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="one pair at 64x96, printed only")
     parser.add_argument("--large", action="store_true", help="600x900")
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=80)
     options = parser.parse_args()
     size = (64, 96) if options.quick else (600, 900) if options.large else LARGE
     name = f"{size[0]}x{size[1]}"

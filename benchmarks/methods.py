@@ -12,6 +12,7 @@ STEPS = 100
 FOLDER = Path(__file__).parents[1] / "docs" / "results"
 OTHERS = {
     "gatys2016": {"method": "gatys2016", "pooling": "avg"},
+    "wasserstein": {"method": "wasserstein"},
     "cnnmrf": {"method": "cnnmrf", "scales": 3},
     "photo": {"method": "photo", "options": {"content_regions": "sky", "style_regions": "sky"}},
 } | {
@@ -34,7 +35,7 @@ def main() -> None:
         }
         if not short:
             images = {name: result.image for name, result in results.items()}
-            figure = plot_images(images, columns=4, height=1.9)
+            figure = plot_images(images, columns=3, height=1.9)
             figure.savefig(
                 FOLDER / f"methods-{number}.webp",
                 format="webp",

@@ -21,7 +21,7 @@ def main() -> None:
         for precision in ("float32", "bfloat16"):
             side = make("stylelab", PAIRS[number], replace(config, precision=precision))
             list(side)
-            ends[precision] = judge.judge(side.variable)
+            ends[precision] = judge.judge(side.image)
         rows.append(
             {
                 "preset": preset,

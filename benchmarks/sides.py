@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from stylelab import VGG19, Config, Transfer, load_image, restore, save_image, standardize
 from stylelab.config import CONVOLUTIONS
+from stylelab.device import processor_kind
 from stylelab.images import IMAGENET_STD
 from stylelab.sample_pictures import find
 
@@ -44,6 +45,7 @@ NEW = [  # with which no setting was chosen; the second is upright
 ]
 SMALL, LARGE = (150, 225), (300, 450)
 TINY = (64, 96)  # for whole runs with --quick
+SPEEDS = {"speed", "objective", "peak", "shares"}  # sections with a table for each processor
 RESULTS = Path(__file__).with_name("results.md")
 
 
@@ -223,7 +225,7 @@ def machine() -> str:
         model = found[1] if found else model
     memory = psutil.virtual_memory().total / 1e9
     return (
-        f"{os.cpu_count()} cores of {model}, {memory:.0f} GB, "
+        f"{os.cpu_count()} cores of {model} ({processor_kind()}), {memory:.0f} GB, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__.split('+')[0]}, "
         f"Python {platform.python_version()}, {platform.system()}"
     )
@@ -236,8 +238,18 @@ def quick() -> bool:
     return bool(parser.parse_args().quick)
 
 
+def by_kind(name: str) -> str:
+    """The name of a section of results.md for this kind of processor."""
+    return f"{name}-{processor_kind().lower().replace(' ', '-')}"
+
+
 def report(name: str, title: str, table: pd.DataFrame, words: str, write: bool = True) -> None:
-    """Print a table, and put it in its place in results.md."""
+    """Print a table, and put it in its place in results.md.
+
+    A table of speeds stands beside those that were measured on other kinds of processors.
+    """
+    if name.split("-")[0] in SPEEDS:
+        name, title = by_kind(name), f"{title}, {processor_kind()}"
     columns = [str(column) for column in table.columns]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(v) for v in row) + " |" for row in table.to_numpy().tolist()]

@@ -64,7 +64,9 @@ def transfer(
         again = "" if picture_only else "; the same command goes on from there"
         print(f"interrupted: {done}{again}", file=sys.stderr)
         raise SystemExit(130)
-    print(f"{done} in {result.history['seconds'].iloc[-1]:.0f} s")
+    clipped = f", {found:.1%} of it clipped" if (found := result.info.get("outside", 0)) else ""
+    seconds, total = result.history["seconds"].iloc[-1], result.losses["total"]
+    print(f"{done} in {seconds:.0f} s, a total of {total:.4g} as saved{clipped}")
 
 
 def _to_options(words: list[str]) -> dict[str, Any]:
@@ -185,7 +187,7 @@ def info() -> None:
     import psutil
     import torch
 
-    from stylelab.device import pick_device, pick_precision
+    from stylelab.device import pick_device, pick_precision, processor_kind
     from stylelab.vgg.weights import original_path, torchvision_path
 
     device, memory = pick_device("auto"), psutil.virtual_memory()
@@ -194,6 +196,7 @@ def info() -> None:
         **{name: version(name) for name in ("stylelab", "torch", "torchvision", "pillow")},
         "python": f"{platform.python_version()} on {platform.platform()}",
         "device": device,
+        "processor": processor_kind(),
         "precision": str(pick_precision("auto", device)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "weights original": original_path(),

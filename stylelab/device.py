@@ -41,6 +41,19 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
+def processor_kind() -> str:
+    """The widest arithmetic of the processor that convolutions use; benchmarks name it.
+
+    "AMX bfloat16", "AVX-512 bfloat16", or what PyTorch calls its capability, such as AVX2.
+    """
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        for name, words in {"amx_bf16": "AMX", "avx512_bf16": "AVX-512", "bf16": "Arm"}.items():
+            if found.get(name):
+                return f"{words} bfloat16"
+    return torch.backends.cpu.get_cpu_capability()
+
+
 def _cpu_has_bfloat16() -> bool:
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()

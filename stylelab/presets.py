@@ -1,6 +1,20 @@
 """Settings that go together, by name; ``dataclasses.replace`` makes variants."""
 
+from dataclasses import replace
+
 from stylelab.config import Config
+
+PAINTING = Config(
+    size=(600, 900),
+    method="wasserstein",
+    padding="reflect",
+    optimizer="pyramid",
+    learning_rate=0.15,
+    schedule="linear",
+    projected=True,
+    steps=150,
+    scales=2,
+)
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
@@ -11,21 +25,13 @@ PRESETS: dict[str, Config] = {
         optimizer="pyramid",
         learning_rate=0.15,
         schedule="linear",
-        steps=200,
+        steps=120,
         projected=True,
     ),
-    # Large enough for a wall; docs/large.md compares it with a run at one scale.
-    "gallery": Config(
-        size=(1200, 1800),
-        style_weight=15_000,
-        tv_weight=150,
-        pooling="avg",
-        optimizer="pyramid",
-        learning_rate=0.05,
-        schedule="linear",
-        steps=280,
-        scales=3,
-    ),
+    # Pictures to hang: strokes without grain, by another objective; docs/large.md says how they
+    # were chosen.
+    "painting": PAINTING,
+    "gallery": replace(PAINTING, size=(1200, 1800), scales=3, steps=210),
     # Gatys, Ecker and Bethge 2016, with their layers; init="noise" as in most of their figures.
     "gatys": Config(
         size=(300, 450),

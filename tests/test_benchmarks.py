@@ -53,6 +53,25 @@ def test_a_report_replaces_its_own_section_only(sides, tmp_path, monkeypatch):
     assert str(torch.get_num_threads()) in text
 
 
+def test_speeds_of_other_processors_are_kept(sides, tmp_path, monkeypatch):
+    monkeypatch.setattr(sides, "RESULTS", tmp_path / "results.md")
+    for kind in ("AVX-512 bfloat16", "AMX bfloat16", "AVX-512 bfloat16"):
+        monkeypatch.setattr(sides, "processor_kind", lambda kind=kind: kind)
+        sides.report("speed", "Seconds", pd.DataFrame({"value": [len(kind)]}), "Words.")
+    text = (tmp_path / "results.md").read_text()
+    assert text.count("## Seconds, AVX-512 bfloat16") == 1
+    assert text.count("## Seconds, AMX bfloat16") == 1
+
+
+def test_systems_are_compared_by_their_saved_pictures(sides, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["pictures.py", "--quick"])
+    import pictures
+
+    pictures.main()
+    printed = capsys.readouterr().out
+    assert all(f"| {name} |" in printed for name in ("textbook", "pastiche", "fast", "painting"))
+
+
 def test_the_methods_are_all_compared(sides, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["methods.py", "--quick"])
     import methods

@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import io
 import json
@@ -208,8 +209,21 @@ def test_samples_are_as_credited():
 
 def test_data_holds_the_registry_and_its_files_and_stays_small():
     found = {path.name for path in _data().iterdir()}
-    assert found == {*samples()["file"], "CREDITS.csv"}
-    assert sum(path.stat().st_size for path in _data().iterdir()) < 1_000_000
+    assert found == {*samples()["file"], "CREDITS.csv", "training"}
+    assert sum(path.stat().st_size for path in _data().rglob("*.*")) < 1_500_000
+
+
+def test_pictures_that_benchmarks_and_trainings_read_have_their_credits():
+    folder = _data() / "training"
+    with (folder / "CREDITS.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert {str(path.relative_to(folder).as_posix()) for path in folder.rglob("*.webp")} == {*rows}
+    for name, row in rows.items():
+        content = (folder / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row["sha256"]
+        assert Image.open(io.BytesIO(content)).size == (int(row["width"]), int(row["height"]))
+        assert row["licence"] in {"CC0-1.0", "Public domain"}
+        assert row["author"]
 
 
 def test_an_unknown_sample_is_named():

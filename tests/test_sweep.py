@@ -86,6 +86,8 @@ def test_the_table_is_tidy_and_typed(tmp_path):
         assert pd.api.types.is_numeric_dtype(table[column]), column
     key = table.index[0]
     assert done.result(key).config.style_weight == 10
+    assert table.loc[key, "saved/total"] == pytest.approx(done.result(key).losses["total"])
+    assert (table["outside"] > 0).all()
     assert table.loc[key, "last/total"] == pytest.approx(done.result(key).history["total"].iloc[-1])
     histories = done.histories
     assert len(histories) == 4 * 2

@@ -12,7 +12,7 @@ from stylelab.config import Config
 from stylelab.files import write_atomically
 from stylelab.images import load_image
 from stylelab.metrics import detail_energy, enlarge
-from stylelab.plots import STYLE, plot_images, plot_losses, show, size_name, terms
+from stylelab.plots import STYLE, plot_images, plot_losses, show, size_name
 from stylelab.presets import PRESETS
 from stylelab.sample_pictures import sample, samples
 from stylelab.training.result import Result
@@ -82,7 +82,7 @@ def report(small: Result, large: Result) -> str:
     content, painting = samples().loc[CONTENT], samples().loc[PAINTING]
     what = f"{content['title']} in the style of {painting['title']} by {painting['author']}"
     weights = (config.content_weight, config.style_weight, config.tv_weight)
-    last = {size_name(r.image): terms(r.history).iloc[-1] for r in (small, large)}
+    losses = {size_name(r.image): r.losses for r in (small, large)}
     template = Template(Path(__file__).with_name("report.html").read_text("utf-8"), autoescape=True)
     page: str = template.render(
         title="The experiment of “CNN-Based Image Style Transfer and Its Applications”",
@@ -96,7 +96,7 @@ def report(small: Result, large: Result) -> str:
             "Loss curves of both sizes, which fall steeply at first and slowly later",
             "Losses against steps. The total is weighted, the terms are not.",
         ).html,
-        losses=pd.DataFrame(last).to_html(float_format="{:.3g}".format, border=0),
+        losses=pd.DataFrame(losses).to_html(float_format="{:.3g}".format, border=0),
         made={**large.info, "seconds": f"{small.info['seconds']} and {large.info['seconds']}"},
         content=content,
         style=painting,

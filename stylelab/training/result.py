@@ -52,6 +52,20 @@ class Result:
     def interrupted(self) -> bool:
         return self.state is not None
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """Total and unweighted terms, each group's layers added up, of the picture as saved.
+
+        For a run of version 0.1, which did not record them, those of the last step.
+        """
+        columns = self.history.drop(columns=["step", "seconds", *LOSS_WEIGHTS], errors="ignore")
+        found = self.info.get("saved_losses") or columns.iloc[-1].to_dict()
+        losses: dict[str, float] = {}
+        for name, value in found.items():
+            group = str(name).split("/")[0]
+            losses[group] = losses.get(group, 0.0) + float(value)
+        return losses
+
     def save(self, folder: str | Path, others: Mapping[str, bytes] | None = None) -> Path:
         """Write image.png, history.csv and, last, result.json, whose presence means "complete".
 
@@ -119,14 +133,16 @@ class Result:
 
         from stylelab.plots import STYLE, plot_losses, show
 
-        last = self.history.iloc[-1]
         with matplotlib.style.context(STYLE):
             figure = Figure(figsize=(5, 3.4), layout="constrained")
             plot_losses(self.history, figure.subplots())
         usual = Config().to_dict()
         changed = {k: v for k, v in self.config.to_dict().items() if v != usual[k]}
         picture = show(self.image, "The stylised image", repr(self))
-        curve = show(figure, f"Loss curves that end at a total of {last['total']:.3g}")
+        total = f"a total of {self.losses['total']:.3g} as saved"
+        if self.info.get("outside", 0) >= 0.001:
+            total += f", with {self.info['outside']:.1%} of the values clipped"
+        curve = show(figure, f"Loss curves of the run, whose picture has {total}", total)
         flex = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
         settings = f"<p>Settings beside those of the preset paper: {escape(str(changed))}</p>"
         return f'<div style="{flex}">{picture.html}{curve.html}</div>{settings}'

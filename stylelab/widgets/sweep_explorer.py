@@ -14,7 +14,7 @@ from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
 from stylelab.widgets.pictures import LossCurve, Picture, curve_picture, encode, shown_size
 
-METRICS = ("content_distance", "style_distance", "ssim", "colour_distance", "detail_energy")
+METRICS = ("content_distance", "style_distance", "ssim", "colour_distance", "grain")
 
 
 class SweepExplorer:
@@ -94,7 +94,11 @@ class SweepExplorer:
         self.picture.layout.width, self.picture.layout.height = f"{width}px", f"{height}px"
         self.picture.value = encode(image)
         self.curve.value = self.curves.draw(pd.read_csv(folder / "history.csv"))
-        numbers = {name: row[name] for name in ("last/total", *METRICS, "seconds") if name in row}
+        numbers = {
+            name: row[name]
+            for name in ("saved/total", "last/total", *METRICS, "seconds")
+            if name in row
+        }
         cells = "".join(
             f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(name)}'
             f'</th><td style="text-align:right">{float(value):.4g}</td></tr>'
