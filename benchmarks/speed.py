@@ -31,9 +31,8 @@ def main() -> None:
             )
     words = (
         "Each side has its own process, and they take steps in turns. The ratios are medians of "
-        "the rounds' ratios. Images, network, layers and the kinds of losses are the same; "
-        "pastiche weighs the losses in its own way and moves the pixels by L-BFGS, one evaluation "
-        "a step like the others."
+        "the rounds' ratios. Images, network, layers and objective are the same; pastiche moves "
+        "the pixels by L-BFGS, one evaluation a step like the others."
     )
     report("speed", "Seconds a step", pd.DataFrame(rows), words, not short)
 

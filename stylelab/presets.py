@@ -31,7 +31,7 @@ PRESETS: dict[str, Config] = {
     # Pictures to hang: strokes without grain, by another objective; docs/large.md says how they
     # were chosen.
     "painting": PAINTING,
-    "gallery": replace(PAINTING, size=(1200, 1800), scales=3, steps=210),
+    "gallery": replace(PAINTING, size=(1200, 1800), scales=3, steps=175),
     # Gatys, Ecker and Bethge 2016, with their layers; init="noise" as in most of their figures.
     "gatys": Config(
         size=(300, 450),
