@@ -134,6 +134,16 @@ def test_each_frame_starts_from_the_last_one(clip, config):
         torch.testing.assert_close(painted[1], moved, atol=0.01, rtol=0)
 
 
+def test_every_frame_of_a_projected_film_is_in_range(clip, config):
+    shares = {}
+    for projected in (True, False):
+        bold = replace(config, projected=projected, steps=6, learning_rate=0.6)
+        found = shares[projected] = []
+        film(clip[0][:3], STYLE, bold, on_frame=lambda i, t, found=found: found.append(t.outside))
+    assert shares[True] == [0, 0, 0]
+    assert min(shares[False]) > 0
+
+
 @pytest.mark.parametrize("name", ["film.webp", "film.gif", "folder"])
 def test_frames_go_out_and_come_in_again(tmp_path, name, clip):
     frames = clip[0][:3]

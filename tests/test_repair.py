@@ -103,6 +103,8 @@ def test_only_the_hole_is_painted_and_it_looks_more_like_the_painting(painting, 
     smooth = fill_smoothly(damaged, hole)
     assert ((1 - hole) * (result.image - smooth)).abs().max() < 1e-5
     assert (hole * (result.image - smooth)).abs().max() > 0.05
+    assert DEFAULT.projected
+    assert result.info["outside"] == 0
     patches = result.history["patches/relu3_1"]
     assert patches.iloc[-1] < 0.9 * patches.iloc[0]
     around = [x[:, :, 36:62, 34:60] for x in (result.image, smooth, painting)]
