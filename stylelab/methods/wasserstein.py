@@ -25,9 +25,9 @@ from stylelab.objectives import (
 )
 from stylelab.vgg.network import VGG19
 
-SCALE = 0.067
-TV_SCALE = 0.68
-RIDGE = 1e-3
+# So that 1 : 1000 : 10 is content 0.015, style 1 and squared variation 2 of pixels in [0, 1].
+SCALE, TV_SCALE = 0.067, 0.68
+RIDGE = 1e-3  # of the mean variance
 
 
 @checked
