@@ -48,7 +48,7 @@ BENCHMARKS := speed peak shares memory pixels batches compile precision curves o
 QUICK := speed memory objective pixels peak
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about two hours)
-	@rm -f runs/bench/saved-goals.json
+	@rm -rf runs/bench
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/objective.py --style-weight 10000 --steps 300
 	@$(TOOK)

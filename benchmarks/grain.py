@@ -2,12 +2,14 @@
 
 Every run makes the same number of steps. The ideas that are no setting of the kit are written here,
 on top of `Transfer`: squared total variation, other shares of the layers, averaged iterates, and
-scales sqrt(2) apart that carry the optimiser's state along.
+scales sqrt(2) apart that carry the optimiser's state along. Pictures are kept in
+`runs/bench/grain`, which `make bench` removes first.
 """
 
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import torch.nn.functional as F
@@ -15,8 +17,8 @@ from matplotlib.figure import Figure
 from sides import LARGE, PAIRS, RESULTS, TRAINING, report
 from torch import Tensor
 
-from stylelab import PRESETS, Config, Transfer, sample
-from stylelab.images import quantize, restore
+from stylelab import PRESETS, Config, Transfer, load_image, restore, sample, save_image
+from stylelab.images import quantize
 from stylelab.methods.wasserstein import squared_variation
 from stylelab.metrics import measure
 from stylelab.training.optimizers import learning_rate
@@ -36,6 +38,7 @@ CHOSEN = {  # by photograph; the last two were new to the kit
 }
 TALL = {"kutub_minar"}
 SHARES = {"relu1_1": 256, "relu2_1": 64, "relu3_1": 16, "relu4_1": 4, "conv5_1": 1}
+COLUMNS = ("grain", "style_distance", "content_distance", "colour_distance")
 DECAY = 0.9  # of the mean of the iterates
 
 
@@ -66,7 +69,7 @@ class Averaged(Transfer):
 
     @property
     def image(self) -> Tensor:
-        return restore(self.mean / self.weight).cpu()
+        return quantize(restore(self.mean / self.weight)).cpu()
 
 
 def plain(pair: tuple, config: Config, kind: type[Transfer] = Transfer) -> Transfer:
@@ -131,36 +134,44 @@ def variants(steps: int) -> dict[str, tuple[Config, Callable, type[Transfer]]]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="one pair at 64x96, printed only")
-    parser.add_argument("--large", action="store_true", help="600x900")
+    parser.add_argument("--large", action="store_true", help="600x900, with the preset painting")
     parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--only", nargs="*", default=list(CHOSEN), help="paint these pairs alone")
     options = parser.parse_args()
     size = (64, 96) if options.quick else (600, 900) if options.large else LARGE
-    name = f"{size[0]}x{size[1]}"
+    name, rows = f"{size[0]}x{size[1]}", []
+    todo = variants(10 if options.quick else options.steps)
+    if options.large:
+        todo = {what: todo[what] for what in list(todo)[:2]}
+        todo["the preset painting"] = PRESETS["painting"], plain, Transfer
     pictures: dict[str, dict[str, Tensor]] = {}
-    rows = []
-    chosen = dict(list(CHOSEN.items())[: 1 if options.quick else None])
-    for what, (config, run, kind) in variants(10 if options.quick else options.steps).items():
-        for photograph, pair in chosen.items():
-            turned = size[::-1] if photograph in TALL else size
-            transfer = run(pair, replace(config, size=turned), kind)
-            image = quantize(transfer.image)
-            found = measure(image, *transfer.pictures)
-            pictures.setdefault(photograph, {})[what] = image
-            columns = ("grain", "style_distance", "content_distance", "colour_distance")
-            rows.append({"what": what, "pair": photograph, **{c: found[c] for c in columns}})
+    for photograph in options.only[: 1 if options.quick else None]:
+        pair, found = CHOSEN[photograph], pictures.setdefault(photograph, {})
+        turned = size[::-1] if photograph in TALL else size
+        content, style = (load_image(picture, turned) for picture in pair)
+        for number, (what, (config, run, kind)) in enumerate(todo.items()):
+            place = Path(f"runs/bench/grain/{name}-{options.steps}/{photograph}-{number}.png")
+            if options.quick or not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                save_image(run(pair, replace(config, size=turned), kind).image, place)
+            found[what] = load_image(place)
+            figures = measure(found[what], content, style)
+            rows.append({"what": what, "pair": photograph, **{c: figures[c] for c in COLUMNS}})
             print(rows[-1], flush=True)
+    if len(pictures) < len(CHOSEN) and not options.quick:
+        return
     table = pd.DataFrame(rows).pivot_table(index="what", columns="pair", values="grain")
     means = pd.DataFrame(rows).groupby("what").mean(numeric_only=True).drop(columns="grain")
-    table = table.join(means).loc[list(variants(1))].round(2).reset_index()
+    table = table.join(means).loc[list(todo)].round(2).reset_index()
+    table.columns = [str(column).replace("_", " ") for column in table]
     words = (
         f"Grain of the saved picture after {options.steps} steps, by pair; then means over the "
         f"pairs. The pictures: [docs/results/grain-{name}.webp](../docs/results/grain-{name}.webp)."
     )
     report(f"grain-{name}", f"What removes the grain at {name}", table, words, not options.quick)
     if not options.quick:
-        sheet(pictures).savefig(
-            FOLDER / f"grain-{name}.webp", format="webp", dpi=100, pil_kwargs={"quality": 82}
-        )
+        saved = {"format": "webp", "dpi": 100, "pil_kwargs": {"quality": 82}}
+        sheet(pictures).savefig(FOLDER / f"grain-{name}.webp", **saved)
 
 
 def sheet(pictures: Mapping[str, Mapping[str, Tensor]]) -> Figure:

@@ -2,9 +2,12 @@
 
 The textbook loop and pastiche get as many seconds as the preset `fast` takes on the same pair, at
 the same size, for the same objective. The preset `painting` has its own size, objective and time.
+A pair takes some seven minutes; its rows are kept in `runs/bench/pictures.json`, which `make bench`
+removes first, so that pairs can be made one by one (`--pairs 4 5`).
 """
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from stylelab.images import quantize
 from stylelab.sample_pictures import find
 
 FOLDER = RESULTS.parents[1] / "docs" / "results"
+KEPT = Path("runs/bench/pictures.json")
 COLUMNS = ("style_distance", "content_distance", "colour_distance", "grain", "ssim")
 
 
@@ -94,7 +98,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one pair at 64x96, printed only")
     parser.add_argument("--pairs", type=int, nargs="*", help="numbers of the pairs, from 0")
     options = parser.parse_args()
-    rows = []
+    kept: dict[str, list[dict]] = {}
+    if KEPT.exists() and not options.quick:
+        kept = json.loads(KEPT.read_text())
     for number, pair in enumerate([*PAIRS, *NEW]):
         if number not in (options.pairs or ([0] if options.quick else range(6))):
             continue
@@ -109,11 +115,14 @@ def main() -> None:
             return replace(config, size=config.size[::-1]) if tall else config
 
         pictures, found = compare(pair, settings)
-        rows += found
+        kept[str(number)] = found
         if not options.quick:
+            KEPT.parent.mkdir(parents=True, exist_ok=True)
+            KEPT.write_text(json.dumps(kept, indent=1))
             figure = sheet(pair, pictures)
             place = FOLDER / f"pictures-{number + 1}.webp"
             figure.savefig(place, format="webp", dpi=120, pil_kwargs={"quality": 84})
+    rows = [row for number in sorted(kept) for row in kept[number]]
     words = (
         "All figures are of the picture as saved. The objective is the textbook's own function in "
         "float32; pastiche minimises the same, with its own network and L-BFGS. The textbook and "
