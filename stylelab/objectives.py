@@ -26,6 +26,15 @@ Styles: TypeAlias = Sequence[tuple[Tensor, float]]
 """Standardised style images (1, 3, h, w), each with its share; the shares sum to one."""
 
 
+def by_group(values: Mapping[str, float]) -> dict[str, float]:
+    """Losses by group: those of its layers, "group/layer", added up."""
+    losses: dict[str, float] = {}
+    for name, value in values.items():
+        group = name.split("/")[0]
+        losses[group] = losses.get(group, 0.0) + value
+    return losses
+
+
 def standard_weights(config: Config, style_scale: float = 1.0) -> dict[str, float]:
     """The loss weights of the groups content, style and tv; style's times ``style_scale``."""
     return {

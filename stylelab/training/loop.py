@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from typing_extensions import Self  # typing has it from Python 3.11 on
 
 from stylelab.errors import InputError
-from stylelab.objectives import Terms
+from stylelab.objectives import Terms, by_group
 from stylelab.training.interrupts import deferred_interrupt
 
 if TYPE_CHECKING:
@@ -146,11 +146,7 @@ class Loop:
 
     def last_losses(self) -> dict[str, float]:
         """The losses of the last step by group, the layers of each added up."""
-        losses: dict[str, float] = {}
-        for name, value in zip(self._names, self._rows[-1].tolist(), strict=True):
-            group = name.split("/")[0]
-            losses[group] = losses.get(group, 0.0) + value
-        return losses
+        return by_group(dict(zip(self._names, self._rows[-1].tolist(), strict=True)))
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""

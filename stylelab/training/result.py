@@ -19,6 +19,7 @@ from stylelab.device import peak_memory_mb
 from stylelab.errors import InputError
 from stylelab.files import check_writable, write_atomically
 from stylelab.images import load_image, save_image
+from stylelab.objectives import by_group
 from stylelab.presets import preset_name
 from stylelab.registry import METHODS
 
@@ -60,11 +61,7 @@ class Result:
         """
         columns = self.history.drop(columns=["step", "seconds", *LOSS_WEIGHTS], errors="ignore")
         found = self.info.get("saved_losses") or columns.iloc[-1].to_dict()
-        losses: dict[str, float] = {}
-        for name, value in found.items():
-            group = str(name).split("/")[0]
-            losses[group] = losses.get(group, 0.0) + float(value)
-        return losses
+        return by_group({str(name): float(value) for name, value in found.items()})
 
     def save(self, folder: str | Path, others: Mapping[str, bytes] | None = None) -> Path:
         """Write image.png, history.csv and, last, result.json, whose presence means "complete".
