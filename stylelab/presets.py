@@ -4,32 +4,25 @@ from dataclasses import replace
 
 from stylelab.config import Config
 
-PAINTING = Config(
-    size=(600, 900),
-    method="wasserstein",
-    padding="reflect",
+# Reaches the objective of 500 plain steps in far fewer; docs/fast.md has the curves.
+FAST = Config(
+    size=(300, 450),
     optimizer="pyramid",
     learning_rate=0.15,
     schedule="linear",
+    steps=120,
     projected=True,
-    steps=150,
-    scales=2,
+)
+# Pictures to hang: strokes without grain, by another objective; docs/large.md says how they were
+# chosen.
+PAINTING = replace(
+    FAST, size=(600, 900), method="wasserstein", padding="reflect", steps=150, scales=2
 )
 
 PRESETS: dict[str, Config] = {
     "paper": Config(),
     "paper-large": Config(size=(300, 450)),
-    # Reaches the objective of 500 plain steps in far fewer; docs/fast.md has the curves.
-    "fast": Config(
-        size=(300, 450),
-        optimizer="pyramid",
-        learning_rate=0.15,
-        schedule="linear",
-        steps=120,
-        projected=True,
-    ),
-    # Pictures to hang: strokes without grain, by another objective; docs/large.md says how they
-    # were chosen.
+    "fast": FAST,
     "painting": PAINTING,
     "gallery": replace(PAINTING, size=(1200, 1800), scales=3, steps=175),
     # Gatys, Ecker and Bethge 2016, with their layers; init="noise" as in most of their figures.
