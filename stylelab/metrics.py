@@ -6,6 +6,7 @@ Every metric takes images (1, 3, H, W) in [0, 1] on the CPU and returns a float.
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -76,10 +77,9 @@ def colour_distance(image: Tensor, style: Tensor) -> float:
     The mean over L*, a* and b* of the Wasserstein-1 distance between the two images' pixel values,
     wherever in the image they are; 2.3 is about the smallest difference that people notice.
     """
-    from scipy.stats import wasserstein_distance  # here, because they take 60 MB
-    from skimage.color import rgb2lab
+    from scipy.stats import wasserstein_distance  # here, because it takes 60 MB
 
-    a, b = (rgb2lab(x[0].permute(1, 2, 0).numpy()).reshape(-1, 3) for x in (image, style))
+    a, b = (_lab(x).reshape(-1, 3) for x in (image, style))
     return float(sum(wasserstein_distance(a[:, i], b[:, i]) for i in range(3)) / 3)
 
 
@@ -111,12 +111,18 @@ def chroma_noise(image: Tensor) -> float:
     b*. N, the difference of two Laplacians, gives little on edges and even gradients; for white
     noise the result is the noise's variance (Immerkaer 1996, "Fast noise variance estimation").
     """
-    from skimage.color import rgb2lab
-
-    chroma = torch.from_numpy(rgb2lab(image[0].permute(1, 2, 0).numpy())[..., 1:]).float()
+    chroma = torch.from_numpy(_lab(image)[..., 1:]).float()
     row = torch.tensor([1.0, -2.0, 1.0])
     mask = torch.outer(row, row)[None, None] / 6
     return float(F.conv2d(chroma.permute(2, 0, 1)[:, None], mask).square().mean())
+
+
+def _lab(image: Tensor) -> np.ndarray:
+    """The CIELAB values of an image, (H, W, 3)."""
+    from skimage.color import rgb2lab  # here, because it takes 60 MB
+
+    lab: np.ndarray = rgb2lab(image[0].permute(1, 2, 0).numpy())
+    return lab
 
 
 def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
