@@ -47,7 +47,7 @@ notebooks: .venv/installed-test  ## execute all notebooks and write them back
 BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods
 QUICK := speed memory objective pixels peak
 
-bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about two hours)
+bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four hours)
 	@rm -rf runs/bench
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/objective.py --style-weight 10000 --steps 300

@@ -74,8 +74,7 @@ class Averaged(Transfer):
 
 def plain(pair: tuple, config: Config, kind: type[Transfer] = Transfer) -> Transfer:
     transfer = kind(*pair, config)
-    for _ in transfer:
-        pass
+    transfer.run(progress=False)
     return transfer
 
 
@@ -99,8 +98,7 @@ def climb(pair: tuple, config: Config, kind: type[Transfer] = Transfer) -> Trans
             group["lr"] = config.learning_rate * factor(done)
         if before is not None:
             carry(before.optimizer.state[before.variable], player.optimizer.state[variable], size)
-        for _ in transfer:
-            pass
+        transfer.run(progress=False)
         before, done = transfer, done + count
     return transfer
 

@@ -37,8 +37,7 @@ def run_for(side: Any, budget: float) -> tuple[Tensor, float]:
 
 def whole(config: Config, pair: tuple[str, str]) -> tuple[Tensor, float, Transfer]:
     transfer = Transfer(*(find(name) for name in pair), config)
-    for _ in transfer:
-        pass
+    transfer.run(progress=False)
     return transfer.image, transfer.seconds, transfer
 
 
