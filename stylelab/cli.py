@@ -21,9 +21,11 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from stylelab.cli_networks import paint, train
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
+from stylelab.recipes import Recipe, recipe
 from stylelab.registry import METHODS
 
 ABOUT = "Neural style transfer experiments: give a photograph the style of a painting."
@@ -239,8 +241,12 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     if early.plugin is not None:  # first, because a setting may name the plugin's method
         METHODS.load_file(Path(early.plugin))
     preset = PRESETS.get(early.preset, Config())
-    commands = {f.__name__: _deferred(f) for f in (transfer, reproduce, sweep, samples, info, lab)}
+    all_commands = (transfer, reproduce, sweep, train, paint, samples, info, lab)
+    commands = {f.__name__: _deferred(f) for f in all_commands}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
+    named = [word for word in arguments[:2] if arguments[0] == "train" and word[:1] != "-"]
+    usual = recipe(named[1]) if len(named) > 1 else Recipe(network="johnson")
+    commands["train"] = functools.partial(commands["train"], recipe=usual)
     registry = tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(_options_rule)
 

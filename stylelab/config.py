@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from numbers import Integral
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
-from typing_extensions import dataclass_transform  # typing has it from Python 3.11 on
+from typing_extensions import Self, dataclass_transform  # typing has it from Python 3.11 on
 
 from stylelab.errors import InputError, unknown
 from stylelab.registry import METHODS
@@ -112,8 +112,51 @@ Layers = Annotated[
 ]
 
 
+class Settings:
+    """What the records of settings share; each is a frozen dataclass that `checked` made."""
+
+    options: tuple[tuple[str, Any], ...]
+    owner: ClassVar[str]
+    """The field that names the module whose own settings the options are."""
+
+    def options_as(self, kind: type[T]) -> T:
+        """The own settings as an instance of ``kind``, the ``Options`` of the module's file.
+
+        Raises:
+            InputError: a setting is unknown to the module, or its value is not allowed.
+        """
+        name = getattr(self, self.owner)
+        if self.options and not fields(cast(Any, kind)):
+            raise InputError(f"{self.owner} '{name}' has no options")
+        try:
+            return kind(**dict(self.options))
+        except InputError as error:
+            raise InputError(f"options of '{name}': {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, ready for JSON."""
+        values = asdict(cast(Any, self))
+        pairs = {k: v for k, v in values.items() if k.endswith("options")}
+        for key, options in pairs.items():
+            values[key] = {k: list(v) if isinstance(v, tuple) else v for k, v in options}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    def to_record(self) -> dict[str, Any]:
+        """What the key of a run is a hash of."""
+        return self.to_dict()
+
+    def usual(self) -> "Settings":
+        """The settings to which those of a run are compared where they are shown."""
+        return type(self)()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; missing keys take the default, unknown ones are an error."""
+        return cls(**values)
+
+
 @checked
-class Config:
+class Config(Settings):
     """The settings of one style transfer; ``dataclasses.replace`` makes variants.
 
     The defaults are the experiment of the paper at 150x225 (its section III-E). What the paper
@@ -128,6 +171,7 @@ class Config:
     fit: Literal["crop", "stretch"] = "crop"
     """How an image of another aspect ratio is fitted to the size: cropped at its centre, or
     stretched."""
+    owner = "method"
     method: Annotated[str, AfterValidator(METHODS.check)] = "gatys"
     """How content and style become an objective: the name of a file in stylelab/methods, or of a
     registered method."""
@@ -225,26 +269,6 @@ class Config:
         """The method's own settings, with their defaults: an instance of its ``Options``."""
         return self.options_as(METHODS.load(self.method).Options)
 
-    def options_as(self, kind: type[T]) -> T:
-        """The method's own settings as an instance of ``kind``, the ``Options`` of its file.
-
-        Raises:
-            InputError: a setting is unknown to the method, or its value is not allowed.
-        """
-        if self.options and not fields(cast(Any, kind)):
-            raise InputError(f"method '{self.method}' has no options")
-        try:
-            return kind(**dict(self.options))
-        except InputError as error:
-            raise InputError(f"options of '{self.method}': {error}") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as plain values, ready for JSON."""
-        values = asdict(self)
-        options = {k: list(v) if isinstance(v, tuple) else v for k, v in self.options}
-        values["options"] = options
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
     def to_record(self) -> dict[str, Any]:
         """`to_dict`, without settings later than version 0.1 that are at their defaults.
 
@@ -253,11 +277,6 @@ class Config:
         usual = {f.name: f.default for f in fields(self)}
         values = self.to_dict().items()
         return {k: v for k, v in values if k not in LATER or v != usual[k]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """The inverse of `to_dict`; missing keys take the default, unknown ones are an error."""
-        return cls(**values)
 
     def preparation_key(self) -> tuple[Any, ...]:
         """A key of all settings, except size, that the network, targets and pictures depend on.

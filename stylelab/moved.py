@@ -29,7 +29,7 @@ MOVED = {
     "restoration": ("applications.repairs",),
     "result": ("training.result",),
     "style_mixer": ("widgets.style_mixer",),
-    "style_network": ("networks.multistyle", "training.trainer"),
+    "style_network": ("networks.multistyle", "training.style_fit"),
     "sweep_explorer": ("widgets.sweep_explorer",),
     "sweep_plots": ("sweeps.plots",),
     "transforms": ("maths.statistics", "maths.patches", "maths.attention"),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from stylelab.config import Config
+from stylelab.config import Config, Settings
 
 # Reaches the objective of 500 plain steps in far fewer; docs/fast.md has the curves.
 FAST = Config(
@@ -37,6 +37,6 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def preset_name(config: Config) -> str | None:
+def preset_name(config: Settings) -> str | None:
     """The name of the preset that equals ``config``, or None."""
     return next((name for name, preset in PRESETS.items() if preset == config), None)

@@ -1,26 +1,17 @@
-"""Methods by name: the shipped ones, and those that a notebook or a file registers."""
+"""Methods and networks by name: the shipped ones, and those that a notebook or a file registers."""
 
 import hashlib
 import linecache
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any
 
 from stylelab.errors import InputError, unknown
 from stylelab.sources import read_source
-
-
-class Method(Protocol):
-    """What a method's module must define; the docstring of `stylelab.methods` explains each."""
-
-    Options: type[Any]
-    layers: Callable[[Any], tuple[str, ...]]
-    loss_weights: Callable[[Any], dict[str, float]]
-    objective: Callable[[Any, Any, Any], Any]
 
 
 class Registry:
@@ -36,7 +27,7 @@ class Registry:
     def __init__(self, kind: str, package: str, names: Sequence[str], needs: Sequence[str]) -> None:
         self.kind, self.package, self.needs = kind, package, tuple(needs)
         self.shipped = tuple(names)
-        self.own: dict[str, Method] = {}
+        self.own: dict[str, Any] = {}
         self.sources: dict[str, str] = {}
         """The source text of each registered module, so that another process can run it."""
 
@@ -58,11 +49,11 @@ class Registry:
             raise ValueError(unknown(self.kind, name, self))
         return name
 
-    def load(self, name: str) -> Method:
+    def load(self, name: str) -> Any:
         """The module of that name; ValueError if there is none."""
         if name in self.own:
             return self.own[name]
-        return cast(Method, import_module(f"{self.package}.{self.check(name)}"))
+        return import_module(f"{self.package}.{self.check(name)}")
 
     def register(self, name: str, module: Any) -> None:
         """Add a module under a name, which then works like the shipped ones.
@@ -151,6 +142,19 @@ METHODS = Registry(
         "repair",  # a damaged part, painted like the rest
     ),
     needs=("Options", "layers", "loss_weights", "objective"),
+)
+NETWORKS = Registry(
+    "network",
+    "stylelab.networks",
+    (
+        "texture",  # textures of one painting from noise
+        "johnson",  # photographs in the style of one painting
+        "multistyle",  # several styles by their rows of normalisation
+        "adain",  # any style, by means and deviations of features
+        "wct",  # any style, by covariances of features, coarse to fine
+        "sanet",  # any style, by attention to features that are alike
+    ),
+    needs=("Options", "RECIPE", "STYLES", "build", "layers", "loss_weights", "objective"),
 )
 register = METHODS.register
 load_method = METHODS.load

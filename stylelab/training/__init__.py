@@ -1,6 +1,7 @@
 """Minimising an objective: the loop with its one ``backward()``, and what it needs.
 
-`transfer` optimises the pixels of one picture, `trainer` a style's parameters in a network.
+`transfer` optimises the pixels of one picture, `trainer` the parameters of a network on many
+pictures, `style_fit` a single style in a trained one.
 """
 
 import lazy_loader

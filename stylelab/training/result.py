@@ -21,7 +21,8 @@ from stylelab.files import check_writable, write_atomically
 from stylelab.images import load_image, save_image
 from stylelab.objectives import by_group
 from stylelab.presets import preset_name
-from stylelab.registry import METHODS
+from stylelab.recipes import Recipe
+from stylelab.registry import METHODS, NETWORKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ SCHEMA = 1  # of result.json
 # The files that a run's folder may hold; those of the second line belong to sweeps.
 PARTS = {"image.png", "history.csv", "result.json", "state.pt", "style.safetensors"}
 PARTS |= {"run.json", "error.json", "lock"}
+PARTS |= {"network.safetensors", "held_out.csv", "card.md"}  # of trainings
 
 
 @dataclass(repr=False)
@@ -41,7 +43,7 @@ class Result:
     history: "pd.DataFrame"
     """One row per step: step, seconds, total, and each unweighted term by layer, as the optimiser
     sees them: before the step's update, and before values outside [0, 1] are clipped."""
-    config: Config
+    config: Config | Recipe
     info: dict[str, Any] = field(default_factory=dict)
     """Hashes of the images and weights, versions, device, precision, threads, seconds, memory;
     ``outside``, the share of values that were clipped; ``saved_losses``, total and terms of the
@@ -57,10 +59,12 @@ class Result:
     def losses(self) -> dict[str, float]:
         """Total and unweighted terms, each group's layers added up, of the picture as saved.
 
-        For a run of version 0.1, which did not record them, those of the last step.
+        Of a training, those of held-out pictures. For a run of version 0.1, which did not record
+        them, those of the last step.
         """
         columns = self.history.drop(columns=["step", "seconds", *LOSS_WEIGHTS], errors="ignore")
-        found = self.info.get("saved_losses") or columns.iloc[-1].to_dict()
+        found = self.info.get("saved_losses") or self.info.get("held_out_losses")
+        found = found or columns.iloc[-1].to_dict()
         return by_group({str(name): float(value) for name, value in found.items()})
 
     def save(self, folder: str | Path, others: Mapping[str, bytes] | None = None) -> Path:
@@ -133,7 +137,7 @@ class Result:
         with matplotlib.style.context(STYLE):
             figure = Figure(figsize=(5, 3.4), layout="constrained")
             plot_losses(self.history, figure.subplots())
-        usual = Config().to_dict()
+        usual = self.config.usual().to_dict()
         changed = {k: v for k, v in self.config.to_dict().items() if v != usual[k]}
         picture = show(self.image, "The stylised image", repr(self))
         total = f"a total of {self.losses['total']:.3g} as saved"
@@ -149,7 +153,13 @@ class UnknownMethod(InputError):
     """The method of a saved run is not registered."""
 
 
-def _read_config(values: dict[str, Any], folder: Path) -> Config:
+def _read_config(values: dict[str, Any], folder: Path) -> Config | Recipe:
+    if (network := values.get("network")) is not None:
+        if network not in NETWORKS:
+            raise UnknownMethod(
+                f"the run in '{folder}' is of network {network!r}; register it first"
+            )
+        return Recipe.from_dict(values)
     method = values.get("method", "gatys")
     if method not in METHODS:
         raise UnknownMethod(f"the run in '{folder}' is of method {method!r}; register it first")
@@ -170,7 +180,9 @@ def describe(seconds: float, seed: int, device: torch.device, dtype: torch.dtype
     }
 
 
-def earlier_run(folder: Path, config: Config, identity: Mapping[str, Any]) -> Result | None:
+def earlier_run(
+    folder: Path, config: Config | Recipe, identity: Mapping[str, Any]
+) -> Result | None:
     """The run with these settings and pictures that ``folder`` already holds, or None.
 
     Raises:

@@ -72,7 +72,9 @@ class StyleFit(Loop):
             "weights_id": weights_id(c.weights, c.seed),
             "method_sha256": METHODS.source_hash(c.method),
             "network": network.source,
-            "table_sha256": hashlib.sha256(network.table.cpu().numpy().tobytes()).hexdigest(),
+            "table_sha256": hashlib.sha256(
+                network.table.detach().cpu().numpy().tobytes()
+            ).hexdigest(),
             "fit": {"steps": steps, "learning_rate": learning_rate, "crop": crop, "batch": batch},
         }
         self.network = deepcopy(network).to(self.device)
@@ -82,7 +84,7 @@ class StyleFit(Loop):
         model = shared_network(c, method.layers(c), self.device, self.dtype)
         styles = [(standardize(style.to(self.device)), 1.0)]
         self.objective = method.objective(styles, model, c)
-        self.row = self.network.table[0].clone().requires_grad_()
+        self.row = self.network.table[0].detach().clone().requires_grad_()
         """The numbers of the style so far."""
         optimizer = torch.optim.Adam([self.row], learning_rate)
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

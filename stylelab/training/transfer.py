@@ -116,7 +116,8 @@ class Transfer(Loop):
 
     def _loss_weights(self) -> dict[str, float]:
         extra = {name: weight for name, (_, weight) in self.extra_terms.items()}
-        return METHODS.load(self.config.method).loss_weights(self.config) | extra
+        weights: dict[str, float] = METHODS.load(self.config.method).loss_weights(self.config)
+        return weights | extra
 
     def after_step(self) -> None:
         """At the end of a scale, go on at the next size."""

@@ -1,0 +1,69 @@
+"""A trained network as a filter over files: pictures, folders of them, and films."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm.auto import tqdm
+
+from stylelab.applications.films import read_frames, write_film
+from stylelab.errors import InputError
+from stylelab.files import check_writable
+from stylelab.images import save_image
+from stylelab.networks.blocks import Network
+from stylelab.training.crops import find_pictures
+from stylelab.training.painting import paint
+
+FILMS = (".gif", ".webp", ".png")  # which may be animated
+
+
+def paint_files(
+    network: Network,
+    sources: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    style: Any = None,
+    progress: bool = True,
+    **settings: Any,
+) -> list[Path]:
+    """Paint files one by one: a picture becomes a .png in ``out``, an animated one a .webp.
+
+    Args:
+        network, style, settings: as for `paint`.
+        sources: paths or names of samples; of a folder, all pictures in it.
+        out: the folder of the results, each of which has the name of its source.
+        progress: whether to show a bar.
+
+    Raises:
+        InputError: a file cannot be read, two have the same name, or one would be overwritten.
+    """
+    paths, folder = find_pictures(sources), Path(out)
+    if folder.is_file():
+        raise InputError(f"'{folder}' is a file; name a folder for the pictures")
+    check_writable(folder)
+    targets: dict[Path, Path] = {}
+    for path in paths:
+        target = folder / f"{path.stem}{'.webp' if _is_film(path) else '.png'}"
+        if target in targets:
+            raise InputError(f"'{path}' and '{targets[target]}' have one name; paint them apart")
+        if target.exists() and any(target.samefile(p) for p in paths if p.exists()):
+            raise InputError(f"'{target}' would be overwritten; name another folder")
+        targets[target] = path
+    for target, path in tqdm(targets.items(), unit="picture", disable=not progress):
+        if target.suffix == ".webp":
+            frames = read_frames(path)
+            write_film([paint(network, f, style, **settings) for f in frames], target)
+        else:
+            save_image(paint(network, path, style, **settings), target)
+    return list(targets)
+
+
+def _is_film(path: Path) -> bool:
+    if path.suffix.lower() not in FILMS or not path.is_file():
+        return False
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1) > 1
+    except Exception:  # `paint` says what is wrong with it
+        return False

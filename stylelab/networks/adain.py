@@ -1,0 +1,85 @@
+"""Any style by means and deviations of features (Huang and Belongie 2017), with a trained decoder.
+
+Losses are those of the paper: the features of the painted picture should be the transformed ones,
+and their means and deviations the style's, layer by layer. The transform begins weak and grows
+over the first steps, and a part of each batch keeps its own style: a decoder that is never asked
+for the photograph itself gives grey pictures.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylelab.config import checked
+from stylelab.images import standardize
+from stylelab.maths.statistics import adain, moments
+from stylelab.networks.blocks import AnyStyle, Batch, read_batch
+from stylelab.objectives import Terms
+from stylelab.recipes import Recipe
+from stylelab.vgg.network import VGG19
+
+STYLES = "any"
+LAYER = "relu3_1"
+RECIPE: dict[str, Any] = {
+    "steps": 2000,
+    "crop": 96,
+    "learning_rate": 1e-3,
+    "style_weight": 5.0,
+    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
+}
+GROWING = 0.3  # of the steps, in which the transform grows to its full strength
+PLAIN = 4  # one example of so many is only decoded
+PIXELS = 50.0  # weight of their squared error, in [0, 1]
+
+
+@checked
+class Options:
+    """None: the layer is relu3_1, whose decoder has half a million weights."""
+
+
+class AdaIN(AnyStyle):
+    def transform(self, content: Tensor, style: Tensor) -> Tensor:
+        return adain(content, style)
+
+
+def build(options: Options, names: Sequence[str]) -> AdaIN:
+    return AdaIN(LAYER)
+
+
+def layers(recipe: Recipe) -> tuple[str, ...]:
+    return (LAYER, *recipe.style_layers)
+
+
+def loss_weights(recipe: Recipe) -> dict[str, float]:
+    weights = {"content": recipe.content_weight, "style": recipe.style_weight}
+    return {**weights, "pixels": PIXELS * recipe.content_weight}
+
+
+def objective(
+    network: AdaIN, styles: Sequence[Tensor], model: VGG19, recipe: Recipe
+) -> Callable[[Batch], Terms]:
+    def terms(batch: Batch) -> Terms:
+        content, style = read_batch(model, batch)
+        count = len(batch.contents)
+        plain = max(1, count // PLAIN) if count > 1 else 0
+        strength = batch.contents.new_full((count, 1, 1, 1), min(1, batch.progress / GROWING))
+        strength[:plain] = 0
+        target = content[LAYER].lerp(network.transform(content[LAYER], style[LAYER]), strength)
+        image = network.decode(target, batch.contents)
+        found = model(standardize(image))
+        losses = {f"content/{LAYER}": (found[LAYER].float() - target).square().mean()}
+        for name in recipe.style_layers:
+            gaps = [
+                (a - torch.lerp(c, s, strength)).square().mean()
+                for a, c, s in zip(
+                    *(moments(f[name].float()) for f in (found, content, style)), strict=True
+                )
+            ]
+            losses[f"style/{name}"] = torch.stack(gaps).sum()
+        errors = (image - batch.contents).square().mean((1, 2, 3))
+        losses["pixels"] = (errors * (strength.flatten() == 0)).sum() / max(1, plain)
+        return losses
+
+    return terms

@@ -1,0 +1,255 @@
+"""What the networks are made of: a generator, a decoder, and what each of them is and is given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylelab.config import SMALLEST
+from stylelab.errors import InputError
+from stylelab.images import standardize
+from stylelab.objectives import Objective, read_layers
+from stylelab.recipes import Recipe
+from stylelab.registry import METHODS
+from stylelab.vgg.network import MIRRORED, VGG19
+
+Pictures: TypeAlias = Sequence[tuple[Tensor, float]]
+"""Style pictures (1, 3, h, w) in [0, 1], each with its share; the shares sum to one."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step is given."""
+
+    contents: Tensor
+    """Crops of photographs, (B, 3, crop, crop) in [0, 1]."""
+    styles: Tensor
+    """Crops of style pictures, of the same shape; empty unless the network takes any style."""
+    progress: float = 1.0
+    """The share of the steps that are done."""
+    generator: torch.Generator = field(default_factory=torch.Generator)
+    """For whatever is drawn at random in this step."""
+
+
+class Casting(nn.Module):
+    """A module that can convolve in bfloat16; its parameters and results stay float32."""
+
+    reduced = False
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        device = next(self.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.reduced):
+            return super().__call__(*args, **named)
+
+
+class Network(Casting):
+    """A network that paints images (B, 3, H, W) in [0, 1]; the result has their size and range.
+
+    ``network(image, style, strength)``: what ``style`` may be depends on the network; ``strength``
+    from 0 to 1 is how far the style goes.
+    """
+
+    kind = "one"
+    """The ``STYLES`` of its module."""
+
+    def learnt(self) -> dict[str, Tensor]:
+        """The tensors that training changes: all but those of an encoder, by name."""
+        state = self.state_dict().items()
+        return {name: value for name, value in state if not name.startswith("encoder.")}
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Compute convolutions in float32 or in bfloat16."""
+        for module in self.modules():
+            if isinstance(module, Casting):
+                module.reduced = dtype == torch.bfloat16
+
+
+def style_objectives(styles: Sequence[Tensor], model: VGG19, recipe: Recipe) -> list[Objective]:
+    """For each style picture, (1, 3, h, w) in [0, 1], the objective of the recipe's method."""
+    method = METHODS.load(recipe.method)
+    return [
+        method.objective([(standardize(style), 1.0)], model, recipe.objective) for style in styles
+    ]
+
+
+def method_layers(recipe: Recipe) -> tuple[str, ...]:
+    """The layers that the recipe's method reads."""
+    found: tuple[str, ...] = METHODS.load(recipe.method).layers(recipe.objective)
+    return found
+
+
+def method_weights(recipe: Recipe) -> dict[str, float]:
+    """The loss weights of the recipe's method."""
+    found: dict[str, float] = METHODS.load(recipe.method).loss_weights(recipe.objective)
+    return found
+
+
+def read_batch(model: VGG19, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Features of a batch's contents and of its styles at all of the model's layers."""
+    contents, styles = (
+        read_layers(model, standardize(x), model.layers) for x in (batch.contents, batch.styles)
+    )
+    return contents, styles
+
+
+def mixed(image: Tensor, painted: Tensor, strength: float) -> Tensor:
+    """Pixels between an image and what a network painted of it."""
+    return painted if strength == 1 else image.lerp(painted, strength)
+
+
+def check_image(image: Tensor, least: int = SMALLEST) -> None:
+    """Raise InputError unless ``image`` is a batch of RGB images of at least that size."""
+    if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < least:
+        raise InputError(
+            f"the network takes images (B, 3, H, W) of at least {least}x{least}, "
+            f"not {tuple(image.shape)}"
+        )
+
+
+def convolution(
+    into: int, out: int, kernel: int = 3, stride: int = 1, bias: bool = True
+) -> nn.Conv2d:
+    """A convolution that mirrors the image at its border, so that no frame is painted there."""
+    return nn.Conv2d(into, out, kernel, stride, kernel // 2, bias=bias, padding_mode="reflect")
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation (Ulyanov et al. 2016) with a scale and a shift for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+
+class Layer(nn.Module):
+    """A convolution and its normalisation, which may take a condition, such as a style's row."""
+
+    def __init__(self, into: int, out: int, kernel: int, stride: int, norm: nn.Module) -> None:
+        super().__init__()
+        self.convolution = convolution(into, out, kernel, stride, bias=False)
+        self.norm = norm
+
+    def forward(self, x: Tensor, *condition: Tensor) -> Tensor:
+        found: Tensor = self.norm(self.convolution(x), *condition)
+        return found
+
+
+class Generator(Casting):
+    """From image to image: c9s1-w, d2w, d4w, R4w..., u2w, uw, c9s1-3 (Johnson et al. 2016).
+
+    Enlarging repeats pixels before a convolution: a transposed one paints checkerboards (Odena,
+    Dumoulin and Olah 2016). The last layer is normalised, too, and ends in a sigmoid.
+
+    Args:
+        down: channels at full, half and quarter size, on the way down.
+        up: channels at half and full size, on the way up.
+        blocks: number of residual blocks, which work at a quarter of the size.
+        norm: makes the normalisation of so many channels.
+    """
+
+    def __init__(
+        self,
+        down: tuple[int, int, int],
+        up: tuple[int, int],
+        blocks: int,
+        norm: Callable[[int], nn.Module] = InstanceNorm,
+    ) -> None:
+        super().__init__()
+        a, b, c = down
+
+        def layer(into: int, out: int, kernel: int = 3, stride: int = 1) -> Layer:
+            return Layer(into, out, kernel, stride, norm(out))
+
+        self.contract = nn.ModuleList([layer(3, a, 9), layer(a, b, 3, 2), layer(b, c, 3, 2)])
+        pairs = [nn.ModuleList([layer(c, c), layer(c, c)]) for _ in range(blocks)]
+        self.blocks = nn.ModuleList(pairs)
+        self.expand = nn.ModuleList([layer(c, up[0]), layer(*up)])
+        self.output = layer(up[1], 3, 9)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor, *condition: Tensor) -> Tensor:
+        check_image(image)
+        x = image.contiguous(memory_format=torch.channels_last)
+        for layer in self.contract:
+            x = F.relu(layer(x, *condition))  # (B, C, H/4, W/4) at the end, rounded up
+        for pair in self.blocks:
+            first, second = cast(nn.ModuleList, pair)
+            x = x + second(F.relu(first(x, *condition)), *condition)
+        for layer in self.expand:
+            x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), *condition))
+        # What rounding up added is at the bottom and at the right.
+        x = cast(Tensor, self.output(x, *condition))[:, :, : image.shape[2], : image.shape[3]]
+        return x.float().sigmoid()
+
+
+# Of VGG-19, the channels of its blocks and the number of their convolutions.
+CHANNELS, DEPTHS = (3, 64, 128, 256, 512), (1, 2, 2, 4)
+
+
+class Decoder(Casting):
+    """From features of VGG-19 at relu1_1, relu2_1, relu3_1 or relu4_1 back to an image.
+
+    Mirrors the network (Huang and Belongie 2017): a convolution for each of its own, and twice the
+    size, by repeated pixels, where it pools.
+    """
+
+    def __init__(self, layer: str) -> None:
+        super().__init__()
+        block = int(layer[4])
+        self.stages = nn.ModuleList()
+        for b in range(block, 0, -1):  # b: the block of VGG-19 that a stage mirrors
+            count = 1 if b == block else DEPTHS[b]
+            same = [convolution(CHANNELS[b], CHANNELS[b]) for _ in range(count - 1)]
+            self.stages.append(nn.ModuleList([*same, convolution(CHANNELS[b], CHANNELS[b - 1])]))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """An image (B, 3, h, w), about [0, 1], of features (B, C, h / 2^k, w / 2^k)."""
+        x = features.contiguous(memory_format=torch.channels_last)
+        for stage in self.stages:
+            if stage is not self.stages[0]:
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            for conv in cast(nn.ModuleList, stage):
+                x = conv(F.relu(x))  # what VGG-19 gives is above 0 already
+        return x.float()
+
+
+class AnyStyle(Network):
+    """Encode with VGG-19, transform the features by those of a style, decode what was learnt.
+
+    Args:
+        layer: the layer of VGG-19 whose features are transformed.
+
+    Calling it takes ``style`` as pairs of pictures and shares; for several, the transformed
+    features are averaged. ``strength`` mixes them with the content's own.
+    """
+
+    def __init__(self, layer: str) -> None:
+        super().__init__()
+        self.layer = layer
+        # Mirrored edges: features of an edge padded with zeros are decoded to a frame.
+        self.encoder = VGG19([layer], padding="reflect")
+        self.decoder = Decoder(layer)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Features (B, C, h, w) of images in [0, 1], in float32."""
+        check_image(image, MIRRORED + 1)
+        features: Tensor = self.encoder(standardize(image))[self.layer]
+        return features.float()
+
+    def transform(self, content: Tensor, style: Tensor) -> Tensor:
+        """The content's features (B, C, H, W), made like the style's (B or 1, C, h, w)."""
+        raise NotImplementedError
+
+    def decode(self, features: Tensor, like: Tensor) -> Tensor:
+        """The image of features, cut to the size of another; not clipped."""
+        found: Tensor = self.decoder(features)
+        return found[:, :, : like.shape[2], : like.shape[3]]
+
+    def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
+        features = self.encode(image)
+        styled = [share * self.transform(features, self.encode(one)) for one, share in style]
+        mixed = features.lerp(torch.stack(styled).sum(0), strength)
+        return self.decode(mixed, image).clamp(0, 1)

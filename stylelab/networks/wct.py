@@ -1,0 +1,84 @@
+"""Any style by covariances of features (Li, Fang, Yang, Wang, Lu and Yang 2017).
+
+Whitening and colouring at three depths, coarse to fine, each with a decoder that has learnt only
+to reconstruct photographs: no style is ever seen in training.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylelab.config import checked
+from stylelab.images import standardize
+from stylelab.maths.statistics import wct
+from stylelab.networks.blocks import Batch, Decoder, Network, Pictures, check_image
+from stylelab.objectives import Terms, read_layers
+from stylelab.recipes import Recipe
+from stylelab.vgg.network import MIRRORED, VGG19
+
+STYLES = "any"
+LAYERS = ("relu3_1", "relu2_1", "relu1_1")  # coarse to fine; deeper ones have too few positions
+RECIPE: dict[str, Any] = {"steps": 1200, "crop": 96, "learning_rate": 1e-3, "style_weight": 0.0}
+PIXELS = 50.0  # weight of their squared error, in [0, 1]
+
+
+@checked
+class Options:
+    """None: the layers are relu3_1, relu2_1 and relu1_1."""
+
+
+class WCT(Network):
+    """Calling it takes ``style`` as pairs of pictures and shares; strength mixes features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = VGG19(LAYERS, padding="reflect")
+        self.decoders = nn.ModuleDict({layer: Decoder(layer) for layer in LAYERS})
+
+    def decode(self, layer: str, features: Tensor, like: Tensor) -> Tensor:
+        """The image of a layer's features, cut to the size of another; not clipped."""
+        found: Tensor = self.decoders[layer](features)
+        return found[:, :, : like.shape[2], : like.shape[3]]
+
+    def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
+        check_image(image, MIRRORED + 1)
+        read = [(self.encoder(standardize(one)), share) for one, share in style]
+        for layer in LAYERS:
+            features = self.encoder(standardize(image))[layer].float()
+            styled = [
+                share * torch.cat([wct(one[None], found[layer].float()) for one in features])
+                for found, share in read
+            ]
+            mixed = features.lerp(torch.stack(styled).sum(0), strength)
+            image = self.decode(layer, mixed, image).clamp(0, 1)
+        return image
+
+
+def build(options: Options, names: Sequence[str]) -> WCT:
+    return WCT()
+
+
+def layers(recipe: Recipe) -> tuple[str, ...]:
+    return LAYERS
+
+
+def loss_weights(recipe: Recipe) -> dict[str, float]:
+    return {"features": recipe.content_weight, "pixels": PIXELS * recipe.content_weight}
+
+
+def objective(
+    network: WCT, styles: Sequence[Tensor], model: VGG19, recipe: Recipe
+) -> Callable[[Batch], Terms]:
+    def terms(batch: Batch) -> Terms:
+        targets = read_layers(model, standardize(batch.contents), LAYERS)
+        losses = {}
+        for layer, target in targets.items():
+            image = network.decode(layer, target, batch.contents)
+            found = model(standardize(image))[layer].float()
+            losses[f"features/{layer}"] = (found - target).square().mean()
+            losses[f"pixels/{layer}"] = (image - batch.contents).square().mean()
+        return losses
+
+    return terms

@@ -1,0 +1,168 @@
+"""Pictures to train on: found, decoded once, split by picture, and cropped at random."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylelab.errors import InputError
+from stylelab.images import Picture
+from stylelab.sample_pictures import find
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture of a set."""
+
+    path: Path
+    sha256: str
+    pixels: Tensor | None
+    """(3, h, w) uint8; None where the memory for the set was used up, and it is decoded anew."""
+
+
+def find_pictures(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The paths of all pictures that are named, or lie in folders that are named, at any depth.
+
+    Raises:
+        InputError: a folder holds no picture, or a path or sample does not exist.
+    """
+    Image.init()
+    found: list[Path] = []
+    for source in sources:
+        if not Path(source).is_dir():
+            found.append(find(os.fspath(source)))
+            continue
+        inside = [p for p in sorted(Path(source).rglob("*")) if p.suffix.lower() in Image.EXTENSION]
+        if not inside:
+            raise InputError(f"'{source}' holds no pictures; name a folder of photographs")
+        found += inside
+    return found
+
+
+def read_set(paths: Sequence[Path], side: int, crop: int, memory_mb: float) -> list[Photo]:
+    """Decode pictures, scaled to ``side`` pixels on their shorter side.
+
+    A picture that cannot be read, or is smaller than the crop, is left out with a warning; so is
+    one that is there twice.
+
+    Args:
+        memory_mb: how many MB of pixels are kept; pictures beyond it are decoded each time.
+
+    Raises:
+        InputError: no picture is left.
+    """
+    with ThreadPoolExecutor() as pool:
+        read = list(pool.map(lambda path: _read(path, side, crop), paths))
+    photos: dict[str, Photo] = {}
+    left = memory_mb * 1e6
+    for path, found in zip(paths, read, strict=True):
+        if isinstance(found, str):
+            warnings.warn(f"left out: {found}", stacklevel=2)
+        elif found[0] not in photos:
+            sha256, pixels = found
+            left -= pixels.numel()
+            photos[sha256] = Photo(path, sha256, pixels if left >= 0 else None)
+    if not photos:
+        raise InputError(f"none of {len(paths)} pictures can be used; name other ones")
+    return list(photos.values())
+
+
+def _read(path: Path, side: int, crop: int) -> tuple[str, Tensor] | str:
+    """The hash and pixels of a picture, or why it cannot be used."""
+    try:
+        picture = Picture(path)
+        height, width = picture.size_at(None)
+        if min(height, width) < crop:
+            return f"'{path}' is {width} wide and {height} high, smaller than a crop of {crop}"
+        scale = side / min(height, width)
+        image = picture.load((round(height * scale), round(width * scale)))
+    except InputError as error:
+        return str(error)
+    return picture.sha256, (image[0] * 255).round().to(torch.uint8)
+
+
+def split(photos: Sequence[Photo], share: float, seed: int) -> tuple[list[Photo], list[Photo]]:
+    """Pictures to train on and pictures held out, by a draw from the hash of each.
+
+    Raises:
+        InputError: there are fewer than two.
+    """
+    if len(photos) < 2:
+        raise InputError("one picture cannot be split into trained and held out; give two or more")
+    ranked = sorted(photos, key=lambda p: hashlib.sha256(f"{seed} {p.sha256}".encode()).digest())
+    count = min(len(photos) - 1, max(1, round(share * len(photos))))
+    return ranked[count:], ranked[:count]
+
+
+class Crops:
+    """Batches of random crops, half of them mirrored, made ahead on other threads.
+
+    A batch depends on the seed and its number alone: so a training that is resumed, or that is read
+    by more threads, sees the same ones. Every picture is used once before any is used again.
+
+    Args:
+        photos: from `read_set`, which was given the same ``side`` and ``crop``.
+        crop, batch: side of the square crops in pixels, and their number.
+        readers: threads, each of which makes a batch ahead; 0 makes them when they are asked for.
+    """
+
+    def __init__(
+        self, photos: Sequence[Photo], side: int, crop: int, batch: int, seed: int, readers: int = 2
+    ) -> None:
+        self.photos, self.side, self.crop, self.count = photos, side, crop, batch
+        self.seed, self.readers = seed, readers
+        self._pool = ThreadPoolExecutor(readers) if readers else None
+        self._ahead: dict[int, Future[Tensor]] = {}
+        self._order = lru_cache(maxsize=4)(self._shuffle)
+
+    def _shuffle(self, epoch: int) -> list[int]:
+        generator = seeded(self.seed, "order", epoch)
+        return [int(i) for i in torch.randperm(len(self.photos), generator=generator)]
+
+    def batch(self, number: int) -> Tensor:
+        """The batch of that number, (batch, 3, crop, crop) in [0, 1]."""
+        if self._pool is None:
+            return self._make(number)
+        for n in range(number, number + self.readers + 1):
+            if n not in self._ahead:
+                self._ahead[n] = self._pool.submit(self._make, n)
+        for n in [n for n in self._ahead if not number <= n <= number + self.readers]:
+            self._ahead.pop(n).cancel()
+        return self._ahead.pop(number).result()
+
+    def _make(self, number: int) -> Tensor:
+        generator = seeded(self.seed, "crops", number)
+        return torch.stack([self._cut(i, generator) for i in self._indices(number)]).float() / 255
+
+    def _indices(self, number: int) -> Iterator[int]:
+        for k in range(number * self.count, (number + 1) * self.count):
+            yield self._order(k // len(self.photos))[k % len(self.photos)]
+
+    def _cut(self, index: int, generator: torch.Generator) -> Tensor:
+        photo = self.photos[index]
+        pixels = photo.pixels
+        if pixels is None:
+            found = _read(photo.path, self.side, self.crop)
+            if isinstance(found, str) or found[0] != photo.sha256:
+                raise InputError(f"'{photo.path}' changed during the training; start it again")
+            pixels = found[1]
+        y, x, flip = (
+            int(torch.randint(n, (), generator=generator))
+            for n in (pixels.shape[1] - self.crop + 1, pixels.shape[2] - self.crop + 1, 2)
+        )
+        cut = pixels[:, y : y + self.crop, x : x + self.crop]
+        return cut.flip(2) if flip else cut
+
+
+def seeded(seed: int, purpose: str, number: int) -> torch.Generator:
+    """A generator of random numbers for one purpose and one step."""
+    digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

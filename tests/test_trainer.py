@@ -1,0 +1,168 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from stylelab import Diverged, InputError, Result, Trained, Training, recipe, sample, train
+from stylelab.training.trainer import kit
+
+SMALL = {"weights": "random", "crop": 32, "side": 64, "style_side": 64, "batch": 2, "every": 2}
+STYLE = {"johnson": "night_cafe", "multistyle": ("night_cafe", "langlois_bridge")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Eight photographs."""
+    path = tmp_path_factory.mktemp("photographs")
+    for source in sorted(kit()[0].iterdir())[:8]:
+        (path / source.name).write_bytes(source.read_bytes())
+    return path
+
+
+def small(name, folder, steps=5, **settings):
+    return train(
+        name, STYLE.get(name, ()), folder, steps=steps, progress=False, **{**SMALL, **settings}
+    )
+
+
+@pytest.mark.parametrize("name", ["johnson", "texture", "multistyle", "adain", "wct", "sanet"])
+def test_a_few_steps_lower_the_losses_of_held_out_pictures(name, folder):
+    style = STYLE.get(name, "night_cafe" if name == "texture" else ())
+    for seed in (0, 1):
+        result = train(
+            name, style, folder, steps=40, every=20, progress=False, seed=seed,
+            **{k: v for k, v in SMALL.items() if k not in ("every", "weights")},
+        )  # fmt: skip
+        before, after = train_losses(result)
+        assert after < before, (name, seed)
+
+
+def train_losses(result):
+    first = result.history["total"].iloc[:3].mean()
+    return float(first), float(result.held_out["total"].iloc[-1])
+
+
+def test_a_run_folder_holds_the_network_its_history_its_sheet_and_its_card(folder, tmp_path):
+    result = train("johnson", "night_cafe", folder, tmp_path / "run", steps=4, progress=False,
+                   **SMALL)  # fmt: skip
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {
+        "network.safetensors", "history.csv", "held_out.csv", "image.png", "card.md", "result.json",
+    }  # fmt: skip
+    again = Trained.load(tmp_path / "run")
+    assert again.config == result.config
+    assert len(again.history) == 4
+    assert list(again.held_out["step"]) == [2, 4]
+    assert set(again.held_out) == {"step", "total", "content", "style", "tv"}
+    pictures = again.info["pictures"]
+    assert (len(pictures["trained"]), len(pictures["held_out"])) == (7, 1)
+    text = (tmp_path / "run" / "card.md").read_text()
+    for word in ("night_cafe", "4 of 4 steps", "seed 0", *pictures["held_out"]):
+        assert word in text
+    assert Result.load(tmp_path / "run").losses["total"] == pytest.approx(
+        again.held_out["total"].iloc[-1]
+    )
+
+
+def test_a_complete_training_is_loaded_and_not_made_again(folder, tmp_path):
+    arguments = ("johnson", "night_cafe", folder, tmp_path / "run")
+    train(*arguments, steps=2, progress=False, **SMALL)
+    made = (tmp_path / "run" / "result.json").stat().st_mtime_ns
+    again = train(*arguments, steps=2, progress=False, **SMALL)
+    assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == made
+    assert not again.interrupted
+    with pytest.raises(InputError, match="holds another run"):
+        train(*arguments, steps=3, progress=False, **SMALL)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bytes(folder, tmp_path):
+    def interrupt(training):
+        if training.steps_done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    arguments = {"steps": 6, "progress": False, **SMALL}
+    train("johnson", "night_cafe", folder, tmp_path / "whole", **arguments)
+    first = train("johnson", "night_cafe", folder, tmp_path / "cut", on_step=interrupt, **arguments)
+    assert first.interrupted
+    assert len(first.history) == 3
+    second = train("johnson", "night_cafe", folder, tmp_path / "cut", readers=0, **arguments)
+    assert not second.interrupted
+    for name in ("network.safetensors", "held_out.csv", "image.png"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_killed_training_goes_on_from_its_last_look_to_the_same_bytes(folder, tmp_path):
+    code = (
+        "import sys; from stylelab import train; train('johnson', 'night_cafe', sys.argv[1], "
+        f"sys.argv[2], steps=12, progress=False, readers=2, **{SMALL!r})"
+    )
+    run = [sys.executable, "-c", code, str(folder)]
+    subprocess.run([*run, str(tmp_path / "whole")], check=True)
+    killed = subprocess.Popen([*run, str(tmp_path / "cut")])
+    while not (tmp_path / "cut" / "state.pt").exists():
+        time.sleep(0.05)
+        assert killed.poll() is None
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "cut" / "result.json").exists()
+    subprocess.run([*run, str(tmp_path / "cut")], check=True)
+    for name in ("network.safetensors", "held_out.csv", "image.png"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_held_out_pictures_are_never_trained_on(folder):
+    training = Training(recipe("johnson", **SMALL), "night_cafe", folder)
+    seen = {photo.sha256 for photo in training._sets["contents"].photos}
+    assert not seen & {photo.sha256 for photo in training.unseen}
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(folder):
+    first, second, third = (small("johnson", folder, 2, seed=seed) for seed in (0, 0, 1))
+    tensors = [result.network.learnt() for result in (first, second, third)]
+    assert all(torch.equal(tensors[0][k], tensors[1][k]) for k in tensors[0])
+    assert not all(torch.equal(tensors[0][k], tensors[2][k]) for k in tensors[0])
+
+
+def test_a_new_style_of_many_trains_its_row_alone(folder):
+    network = small("multistyle", folder).network
+    assert network.names == ["langlois_bridge", "night_cafe"] or set(network.names) == {
+        "langlois_bridge",
+        "night_cafe",
+    }
+    assert network.table.shape[0] == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(folder):
+    with pytest.raises(Diverged, match="lower the learning_rate"):
+        small("wct", folder, 10, learning_rate=1000)
+
+
+FAULTS = {
+    "unknown network": ({"network": "nope"}, "unknown network 'nope'"),
+    "no style": ({"style": ()}, "learns a style; name a picture"),
+    "two styles": ({"style": STYLE["multistyle"]}, "learns one style, not 2"),
+    "style too small": ({"crop": 1024, "side": 1024, "style_side": 1024}, "can be used"),
+    "crop too large": ({"crop": 128}, "crop=128 is larger than side=64"),
+    "unknown setting": ({"step": 3}, "unknown setting 'step'"),
+    "unknown option": ({"options": {"widht": 3}}, "did you mean 'width'"),
+    "bad option": ({"options": {"width": 1}}, "options of 'johnson': width=1"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.filterwarnings("ignore:left out")
+def test_bad_trainings_are_refused_in_one_line(fault, folder):
+    changes, words = FAULTS[fault]
+    arguments = {"network": "johnson", "style": "night_cafe", "contents": folder, **SMALL}
+    with pytest.raises(InputError, match=words) as caught:
+        train(**{**arguments, **changes}, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no pictures"):
+        train("johnson", sample("night_cafe"), tmp_path, progress=False, **SMALL)
