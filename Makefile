@@ -5,7 +5,7 @@ STARTED := $(shell date +%s)
 TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lowest lab demo notebooks format bench bench-quick clean
+.PHONY: help reproduce test check lowest lab demo notebooks format checkpoints bench bench-quick clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ demo: .venv/installed-demo  ## show the live lab as a page, for a class
 
 notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
+	@$(TOOK)
+
+checkpoints: .venv/installed-test  ## train the shipped networks again (about ten minutes on two cores)
+	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
 
 BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods

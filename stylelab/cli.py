@@ -26,7 +26,7 @@ from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe, recipe
-from stylelab.registry import METHODS
+from stylelab.registry import METHODS, NETWORKS
 
 ABOUT = "Neural style transfer experiments: give a photograph the style of a painting."
 
@@ -238,8 +238,8 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     finder.add_argument("--preset", nargs="?")
     finder.add_argument("--plugin", nargs="?")
     early = finder.parse_known_args(arguments)[0]
-    if early.plugin is not None:  # first, because a setting may name the plugin's method
-        METHODS.load_file(Path(early.plugin))
+    if early.plugin is not None:  # first, because a setting may name what the plugin defines
+        (NETWORKS if arguments[0] == "train" else METHODS).load_file(Path(early.plugin))
     preset = PRESETS.get(early.preset, Config())
     all_commands = (transfer, reproduce, sweep, train, paint, samples, info, lab)
     commands = {f.__name__: _deferred(f) for f in all_commands}

@@ -31,7 +31,7 @@ def train(
         contents: Photographs or folders of them; by default the kit's.
         readers: Threads that read pictures ahead.
         memory_mb: How many MB of decoded pictures are kept.
-        plugin: A Python file with a network or a method of your own, which is run first.
+        plugin: A Python file with a network of your own, which is run first.
     """
     from stylelab.sample_pictures import split_styles
     from stylelab.training.trainer import train as run

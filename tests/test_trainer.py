@@ -1,13 +1,26 @@
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from stylelab import Diverged, InputError, Result, Trained, Training, recipe, sample, train
+from stylelab import (
+    NETWORKS,
+    Diverged,
+    InputError,
+    Result,
+    Trained,
+    Training,
+    paint,
+    recipe,
+    sample,
+    train,
+)
 from stylelab.training.trainer import kit
 
 SMALL = {"weights": "random", "crop": 32, "side": 64, "style_side": 64, "batch": 2, "every": 2}
@@ -166,3 +179,25 @@ def test_bad_trainings_are_refused_in_one_line(fault, folder):
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no pictures"):
         train("johnson", sample("night_cafe"), tmp_path, progress=False, **SMALL)
+
+
+def test_the_walk_through_of_contributing_trains_and_paints(folder, tmp_path):
+    """The very text, registered as a network of one's own."""
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    found = re.search(r"`stylelab/networks/(\w+)\.py`:\n\n```py\n(.*?)```", text, re.DOTALL)
+    name, code = found.groups()
+    (tmp_path / f"{name}.py").write_text(code, "utf-8")
+    try:
+        NETWORKS.load_file(tmp_path / f"{name}.py")
+        result = train(name, "night_cafe", folder, tmp_path / "run", steps=30, progress=False,
+                       **{**SMALL, "every": 15})  # fmt: skip
+        before, after = train_losses(result)
+        assert after < before
+        assert paint(tmp_path / "run", sample("chenonceau"), size=64).shape[3] == 64
+        NETWORKS.sources[name] += "#"
+        with pytest.raises(InputError, match="holds another run"):
+            train(name, "night_cafe", folder, tmp_path / "run", steps=30, progress=False,
+                  **{**SMALL, "every": 15})  # fmt: skip
+    finally:
+        NETWORKS.own.clear()
+        NETWORKS.sources.clear()
