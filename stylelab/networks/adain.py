@@ -14,9 +14,10 @@ from torch import Tensor
 
 from stylelab.config import checked
 from stylelab.images import standardize
+from stylelab.losses import total_variation
 from stylelab.maths.statistics import adain, moments
 from stylelab.networks.blocks import AnyStyle, Batch, read_batch
-from stylelab.objectives import Terms
+from stylelab.objectives import Terms, standard_weights
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import VGG19
 
@@ -27,11 +28,12 @@ RECIPE: dict[str, Any] = {
     "crop": 96,
     "learning_rate": 1e-3,
     "style_weight": 5.0,
+    "tv_weight": 3.0,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
 }
 GROWING = 0.3  # of the steps, in which the transform grows to its full strength
-PLAIN = 4  # one example of so many is only decoded
-PIXELS = 50.0  # weight of their squared error, in [0, 1]
+PLAIN = 2  # one example of so many is only decoded
+PIXELS = 500.0  # weight of their squared error, in [0, 1]
 
 
 @checked
@@ -53,8 +55,7 @@ def layers(recipe: Recipe) -> tuple[str, ...]:
 
 
 def loss_weights(recipe: Recipe) -> dict[str, float]:
-    weights = {"content": recipe.content_weight, "style": recipe.style_weight}
-    return {**weights, "pixels": PIXELS * recipe.content_weight}
+    return {**standard_weights(recipe.objective), "pixels": PIXELS * recipe.content_weight}
 
 
 def objective(
@@ -78,6 +79,7 @@ def objective(
                 )
             ]
             losses[f"style/{name}"] = torch.stack(gaps).sum()
+        losses["tv"] = total_variation(standardize(image))
         errors = (image - batch.contents).square().mean((1, 2, 3))
         losses["pixels"] = (errors * (strength.flatten() == 0)).sum() / max(1, plain)
         return losses

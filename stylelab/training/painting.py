@@ -35,9 +35,8 @@ def paint(
 ) -> Tensor:
     """Paint a picture, with a network in a single pass or with a config by optimising it.
 
-    >>> paint(Config(steps=2, weights="random", size=(32, 48)), sample("chenonceau"),
-    ...       sample("night_cafe")).shape  # doctest: +SKIP
-    torch.Size([1, 3, 32, 48])
+    For example ``paint("johnson", "photo.jpg")``, or
+    ``paint(PRESETS["fast"], "photo.jpg", "painting.jpg", size=600)``.
 
     Args:
         painter: a network, what `load_network` takes, or a `Config`.

@@ -231,7 +231,7 @@ def train(
     Ctrl-C, or a notebook's interrupt, stops it after the current step and returns what there is.
     With ``out`` the same call then goes on from there, as it does after the process was killed.
 
-    >>> train("johnson", style="night_cafe", out="runs/night", steps=400)  # doctest: +SKIP
+    For example ``train("johnson", style="night_cafe", out="runs/night", steps=400)``.
 
     Args:
         network: the name of a network, or a whole `Recipe`.
