@@ -18,9 +18,11 @@ import torch
 from stylelab import Trained, train
 from stylelab.files import write_atomically
 from stylelab.networks.loading import pack
+from stylelab.training.trained import card
 
 PLACE = Path(__file__).parents[1] / "data" / "checkpoints"
 RUNS = Path("runs/checkpoints")
+PICTURES = "data/training/CREDITS.csv, data/CREDITS.csv"
 # What each is trained on, and the settings that are not the network's own.
 CHECKPOINTS: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "johnson": ("johnson", ("night_cafe",), {}),
@@ -32,12 +34,9 @@ def publish(name: str, result: Trained) -> None:
     r: Any = result.config
     content = pack(result.network, r.network, dict(r.options), result.info["styles"], torch.float16)
     write_atomically(PLACE / f"{name}.safetensors", content)
-    text = (RUNS / name / "card.md").read_text("utf-8")
+    text = card(result)
     more = f"- Licence: MIT, as the kit; the pictures: CC0 or public domain ({PICTURES})\n"
     write_atomically(PLACE / f"{name}.md", (text.rstrip() + "\n\n" + more).encode())
-
-
-PICTURES = "data/training/CREDITS.csv, data/CREDITS.csv"
 
 
 def write_hashes() -> None:

@@ -237,15 +237,19 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", nargs="?")
     finder.add_argument("--plugin", nargs="?")
+    command, network = [*arguments, "", ""][:2]
     early = finder.parse_known_args(arguments)[0]
     if early.plugin is not None:  # first, because a setting may name what the plugin defines
-        (NETWORKS if arguments[0] == "train" else METHODS).load_file(Path(early.plugin))
+        (NETWORKS if command == "train" else METHODS).load_file(Path(early.plugin))
     preset = PRESETS.get(early.preset, Config())
     all_commands = (transfer, reproduce, sweep, train, paint, samples, info, lab)
     commands = {f.__name__: _deferred(f) for f in all_commands}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
-    named = [word for word in arguments[:2] if arguments[0] == "train" and word[:1] != "-"]
-    usual = recipe(named[1]) if len(named) > 1 else Recipe(network="johnson")
+    usual = Recipe(network="johnson")
+    if command == "train" and network not in ("", "-h", "--help"):
+        if network[0] == "-":  # its settings are those of the network that is named
+            raise InputError("name the network first, as in: stylelab train johnson -o FOLDER")
+        usual = recipe(network)
     commands["train"] = functools.partial(commands["train"], recipe=usual)
     registry = tyro.constructors.ConstructorRegistry()
     registry.primitive_rule(_options_rule)

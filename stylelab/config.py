@@ -149,6 +149,11 @@ class Settings:
         """The settings to which those of a run are compared where they are shown."""
         return type(self)()
 
+    def changed(self) -> dict[str, Any]:
+        """The settings that differ from the usual ones."""
+        usual = self.usual().to_dict()
+        return {k: v for k, v in self.to_dict().items() if v != usual[k]}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; missing keys take the default, unknown ones are an error."""

@@ -3,7 +3,6 @@
 Like `stylelab.config`, this file does not import torch.
 """
 
-from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -15,6 +14,13 @@ from stylelab.registry import METHODS, NETWORKS
 
 Name = Annotated[str, AfterValidator(NETWORKS.check)]
 Side = Annotated[int, Field(ge=32, le=4096)]
+
+
+# Settings that a recipe hands on to its objective, under the same names.
+OBJECTIVE = (
+    "method", "content_weight", "style_weight", "tv_weight", "content_layers", "style_layers",
+    "weights", "precision", "device", "seed",
+)  # fmt: skip
 
 
 @checked
@@ -91,10 +97,8 @@ class Recipe(Settings):
     @property
     def objective(self) -> Config:
         """The settings of the objective that the method reads."""
-        names = {f.name for f in fields(Config)} & {f.name for f in fields(type(self))}
-        shared = {name: getattr(self, name) for name in names - {"options", "steps"}}
-        shared |= {"size": (self.crop, self.crop), "options": self.method_options}
-        return Config(**{k: v for k, v in shared.items() if k not in ("learning_rate", "schedule")})
+        shared = {name: getattr(self, name) for name in OBJECTIVE}
+        return Config(size=(self.crop, self.crop), options=self.method_options, **shared)
 
 
 def recipe(network: str, **settings: Any) -> Recipe:

@@ -16,7 +16,7 @@ def build(name):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = module.build(module.Options(), NAMES[module.STYLES])
-    network.kind = module.STYLES
+    assert network.kind == module.STYLES
     return network.requires_grad_(False)
 
 

@@ -3,9 +3,20 @@ import pytest
 import torch
 from PIL import Image
 
-from stylelab import Config, InputError, load_image, paint, sample, stylize, train, write_film
+from stylelab import (
+    Config,
+    InputError,
+    StyleNetwork,
+    load_image,
+    paint,
+    sample,
+    stylize,
+    train,
+    write_film,
+)
 from stylelab.applications.filters import paint_files
 from stylelab.cli import main
+from stylelab.images import quantize
 from stylelab.training.trainer import kit
 
 SIZE = (32, 48)
@@ -79,6 +90,13 @@ def test_shares_of_styles_and_their_scale_matter(runs, picture):
     assert torch.equal(weak, picture)
 
 
+def test_the_packaged_styles_paint_like_any_other_network(picture):
+    network = StyleNetwork()
+    painted = paint(network, picture, {3: 1, 12: 1})
+    with torch.no_grad():
+        assert torch.equal(painted, quantize(network(picture, {3: 1, 12: 1})))
+
+
 FAULTS = {
     "takes any style; give": ("adain", {}),
     "takes no other": ("johnson", {"style": "night_cafe"}),
@@ -131,6 +149,10 @@ def test_the_command_trains_and_takes_any_setting(tmp_path, capsys):
         main(["train", "nope", "-o", str(tmp_path / "other")])
     assert stopped.value.code == 2
     assert "unknown network 'nope'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--steps", "3", "adain", "-o", str(tmp_path / "other")])
+    assert stopped.value.code == 2
+    assert "name the network first" in capsys.readouterr().err
 
 
 def test_nothing_is_overwritten_and_two_of_a_name_are_refused(runs, tmp_path):

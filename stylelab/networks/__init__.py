@@ -6,8 +6,8 @@ A network is a module with
 - ``RECIPE``: the settings of `stylelab.recipes.Recipe` that it is trained with by default;
 - ``STYLES``: "one", "many" or "any", the style pictures that it is trained for; "any" networks are
   given the picture when they paint;
-- ``build(options, names)``: the untrained network, a `stylelab.networks.blocks.Network`, for the
-  styles of these names;
+- ``build(options, names)``: the untrained network, a `stylelab.networks.blocks.Network` whose
+  ``kind`` is ``STYLES``, for the styles of these names;
 - ``layers(recipe)``: the layers of VGG-19 that its losses read;
 - ``loss_weights(recipe)``: the loss weight of each group of terms;
 - ``objective(network, styles, model, recipe)``: reads the style pictures, tensors (1, 3, h, w)

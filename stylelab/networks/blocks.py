@@ -1,14 +1,16 @@
 """What the networks are made of: a generator, a decoder, and what each of them is and is given."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from stylelab.config import SMALLEST
+from stylelab.config import SMALLEST, checked
 from stylelab.errors import InputError
 from stylelab.images import standardize
 from stylelab.objectives import Objective, read_layers
@@ -28,9 +30,9 @@ class Batch:
     """Crops of photographs, (B, 3, crop, crop) in [0, 1]."""
     styles: Tensor
     """Crops of style pictures, of the same shape; empty unless the network takes any style."""
-    progress: float = 1.0
+    progress: float
     """The share of the steps that are done."""
-    generator: torch.Generator = field(default_factory=torch.Generator)
+    generator: torch.Generator
     """For whatever is drawn at random in this step."""
 
 
@@ -53,7 +55,7 @@ class Network(Casting):
     """
 
     kind = "one"
-    """The ``STYLES`` of its module."""
+    """The ``STYLES`` of its module: what its ``style`` is."""
 
     def learnt(self) -> dict[str, Tensor]:
         """The tensors that training changes: all but those of an encoder, by name."""
@@ -136,6 +138,19 @@ class Layer(nn.Module):
         return found
 
 
+@checked
+class GeneratorOptions:
+    width: Annotated[int, Field(ge=4, le=128)] = 16
+    """Channels at full size; published: 32."""
+    blocks: Annotated[int, Field(ge=0, le=32)] = 5
+    """Residual blocks."""
+
+    def build(self, norm: Callable[[int], nn.Module] = InstanceNorm) -> "Generator":
+        """The generator of this size, with the published ratios of channels."""
+        w = self.width
+        return Generator((w, 2 * w, 4 * w), (2 * w, w), self.blocks, norm)
+
+
 class Generator(Casting):
     """From image to image: c9s1-w, d2w, d4w, R4w..., u2w, uw, c9s1-3 (Johnson et al. 2016).
 
@@ -216,7 +231,7 @@ class Decoder(Casting):
         return x.float()
 
 
-class AnyStyle(Network):
+class AnyStyle(Network, ABC):
     """Encode with VGG-19, transform the features by those of a style, decode what was learnt.
 
     Args:
@@ -225,6 +240,8 @@ class AnyStyle(Network):
     Calling it takes ``style`` as pairs of pictures and shares; for several, the transformed
     features are averaged. ``strength`` mixes them with the content's own.
     """
+
+    kind = "any"
 
     def __init__(self, layer: str) -> None:
         super().__init__()
@@ -239,9 +256,9 @@ class AnyStyle(Network):
         features: Tensor = self.encoder(standardize(image))[self.layer]
         return features.float()
 
+    @abstractmethod
     def transform(self, content: Tensor, style: Tensor) -> Tensor:
         """The content's features (B, C, H, W), made like the style's (B or 1, C, h, w)."""
-        raise NotImplementedError
 
     def decode(self, features: Tensor, like: Tensor) -> Tensor:
         """The image of features, cut to the size of another; not clipped."""

@@ -6,14 +6,13 @@ normalisation is from Ulyanov, Vedaldi and Lempitsky 2016.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from torch import Tensor
 
-from stylelab.config import checked
 from stylelab.images import standardize
-from stylelab.networks.blocks import Batch, Generator, Network, mixed, style_objectives
+from stylelab.networks.blocks import Batch, Network, mixed, style_objectives
+from stylelab.networks.blocks import GeneratorOptions as Options
 from stylelab.networks.blocks import method_layers as layers  # noqa: F401
 from stylelab.networks.blocks import method_weights as loss_weights  # noqa: F401
 from stylelab.objectives import Terms
@@ -24,21 +23,12 @@ STYLES = "one"
 RECIPE: dict[str, Any] = {"steps": 800, "learning_rate": 3e-3}
 
 
-@checked
-class Options:
-    width: Annotated[int, Field(ge=4, le=128)] = 16
-    """Channels at full size; published: 32."""
-    blocks: Annotated[int, Field(ge=0, le=32)] = 5
-    """Residual blocks."""
-
-
 class Johnson(Network):
     """Paints in the style that it was trained on; strength mixes pixels."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
-        w = options.width
-        self.generator = Generator((w, 2 * w, 4 * w), (2 * w, w), options.blocks)
+        self.generator = options.build()
 
     def forward(self, image: Tensor, style: None = None, strength: float = 1.0) -> Tensor:
         return mixed(image, self.generator(image), strength)

@@ -79,7 +79,6 @@ def load_network(
     where = pick_device(device)
     network.to(where).eval().requires_grad_(False)
     network.compute_in(pick_precision(precision, where))
-    network.kind = module.STYLES
     return network
 
 

@@ -11,21 +11,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylelab.checkpoints import packaged_path, read_checked
-from stylelab.config import checked
 from stylelab.errors import InputError, unknown
 from stylelab.files import write_atomically
 from stylelab.images import standardize
 from stylelab.networks.blocks import Batch, Generator, Network, mixed, style_objectives
+from stylelab.networks.blocks import GeneratorOptions as Options
 from stylelab.networks.blocks import method_layers as layers  # noqa: F401
 from stylelab.networks.blocks import method_weights as loss_weights  # noqa: F401
 from stylelab.objectives import Terms
@@ -47,14 +46,6 @@ STAGES = (
 
 STYLES = "many"
 RECIPE: dict[str, Any] = {"steps": 1200, "learning_rate": 3e-3}
-
-
-@checked
-class Options:
-    width: Annotated[int, Field(ge=4, le=128)] = 16
-    """Channels at full size; published: 32."""
-    blocks: Annotated[int, Field(ge=0, le=32)] = 5
-    """Residual blocks."""
 
 
 class ConditionalNorm(nn.Module):
@@ -87,6 +78,8 @@ class StyleNetwork(Network):
         InputError: the packaged weights are missing or are not those that are expected.
     """
 
+    kind = STYLES
+
     def __init__(
         self,
         values: Mapping[str, Tensor] | None = None,
@@ -100,8 +93,7 @@ class StyleNetwork(Network):
         if options is None:
             self._load(read_packaged() if values is None else values)
         else:
-            w = options.width
-            self.generator = Generator((w, 2 * w, 4 * w), (2 * w, w), options.blocks, self._norm)
+            self.generator = options.build(self._norm)
             rows = torch.zeros(len(names), self.end)
             for norm in self._norms():
                 rows[:, norm.gamma] = 1

@@ -32,6 +32,8 @@ class Options:
 class WCT(Network):
     """Calling it takes ``style`` as pairs of pictures and shares; strength mixes features."""
 
+    kind = STYLES
+
     def __init__(self) -> None:
         super().__init__()
         self.encoder = VGG19(LAYERS, padding="reflect")

@@ -59,17 +59,17 @@ def read_set(paths: Sequence[Path], side: int, crop: int, memory_mb: float) -> l
     Raises:
         InputError: no picture is left.
     """
-    with ThreadPoolExecutor() as pool:
-        read = list(pool.map(lambda path: _read(path, side, crop), paths))
     photos: dict[str, Photo] = {}
     left = memory_mb * 1e6
-    for path, found in zip(paths, read, strict=True):
-        if isinstance(found, str):
-            warnings.warn(f"left out: {found}", stacklevel=2)
-        elif found[0] not in photos:
-            sha256, pixels = found
-            left -= pixels.numel()
-            photos[sha256] = Photo(path, sha256, pixels if left >= 0 else None)
+    with ThreadPoolExecutor() as pool:
+        read = pool.map(lambda path: _read(path, side, crop), paths)
+        for path, found in zip(paths, read, strict=True):
+            if isinstance(found, str):
+                warnings.warn(f"left out: {found}", stacklevel=2)
+            elif found[0] not in photos:
+                sha256, pixels = found
+                left -= pixels.numel()
+                photos[sha256] = Photo(path, sha256, pixels if left >= 0 else None)
     if not photos:
         raise InputError(f"none of {len(paths)} pictures can be used; name other ones")
     return list(photos.values())
@@ -147,19 +147,30 @@ class Crops:
             yield self._order(k // len(self.photos))[k % len(self.photos)]
 
     def _cut(self, index: int, generator: torch.Generator) -> Tensor:
-        photo = self.photos[index]
-        pixels = photo.pixels
-        if pixels is None:
-            found = _read(photo.path, self.side, self.crop)
-            if isinstance(found, str) or found[0] != photo.sha256:
-                raise InputError(f"'{photo.path}' changed during the training; start it again")
-            pixels = found[1]
-        y, x, flip = (
-            int(torch.randint(n, (), generator=generator))
-            for n in (pixels.shape[1] - self.crop + 1, pixels.shape[2] - self.crop + 1, 2)
-        )
-        cut = pixels[:, y : y + self.crop, x : x + self.crop]
-        return cut.flip(2) if flip else cut
+        pixels = pixels_of(self.photos[index], self.side, self.crop)
+        return random_crop(pixels, self.crop, generator)
+
+
+def pixels_of(photo: Photo, side: int, crop: int) -> Tensor:
+    """(3, h, w) uint8, decoded anew where they are not kept.
+
+    Raises:
+        InputError: the file is not any more what `read_set` read.
+    """
+    if photo.pixels is not None:
+        return photo.pixels
+    found = _read(photo.path, side, crop)
+    if isinstance(found, str) or found[0] != photo.sha256:
+        raise InputError(f"'{photo.path}' changed during the training; start it again")
+    return found[1]
+
+
+def random_crop(image: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square crop of an image (..., H, W), mirrored half of the time: (..., side, side)."""
+    height, width = (n - side + 1 for n in image.shape[-2:])
+    y, x, flip = (int(torch.randint(n, (), generator=generator)) for n in (height, width, 2))
+    crop = image[..., y : y + side, x : x + side]
+    return crop.flip(-1) if flip else crop
 
 
 def seeded(seed: int, purpose: str, number: int) -> torch.Generator:

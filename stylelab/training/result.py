@@ -137,15 +137,14 @@ class Result:
         with matplotlib.style.context(STYLE):
             figure = Figure(figsize=(5, 3.4), layout="constrained")
             plot_losses(self.history, figure.subplots())
-        usual = self.config.usual().to_dict()
-        changed = {k: v for k, v in self.config.to_dict().items() if v != usual[k]}
         picture = show(self.image, "The stylised image", repr(self))
         total = f"a total of {self.losses['total']:.3g} as saved"
         if self.info.get("outside", 0) >= 0.001:
             total += f", with {self.info['outside']:.1%} of the values clipped"
         curve = show(figure, f"Loss curves of the run, whose picture has {total}", total)
         flex = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
-        settings = f"<p>Settings beside those of the preset paper: {escape(str(changed))}</p>"
+        changed = escape(str(self.config.changed()))
+        settings = f"<p>Settings beside those of the preset paper: {changed}</p>"
         return f'<div style="{flex}">{picture.html}{curve.html}</div>{settings}'
 
 

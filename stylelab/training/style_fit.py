@@ -19,6 +19,7 @@ from stylelab.networks.multistyle import StyleNetwork
 from stylelab.objectives import Terms
 from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
+from stylelab.training.crops import random_crop
 from stylelab.training.loop import Loop, Player
 from stylelab.training.result import Result, describe, earlier_run
 from stylelab.vgg.network import shared_network
@@ -100,15 +101,10 @@ class StyleFit(Loop):
 
     def crops(self) -> Tensor:
         """The next random crops of the content, half of them mirrored: (batch, 3, crop, crop)."""
-        height, width = (n - self._crop + 1 for n in self._content.shape[2:])
-        crops = []
-        for _ in range(self._batch):
-            y, x, flip = (
-                int(torch.randint(n, (), generator=self._generator)) for n in (height, width, 2)
-            )
-            crop = self._content[:, :, y : y + self._crop, x : x + self._crop]
-            crops.append(crop.flip(3) if flip else crop)
-        return torch.cat(crops)
+        drawn = [
+            random_crop(self._content, self._crop, self._generator) for _ in range(self._batch)
+        ]
+        return torch.cat(drawn)
 
     def terms(self, row: Tensor, crops: Tensor) -> Terms:
         """The unweighted losses of crops (B, 3, h, w) in [0, 1] that ``row`` paints."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stylelab.errors import InputError
 from stylelab.networks.blocks import Network
 from stylelab.networks.loading import FILE, load_network, pack
-from stylelab.recipes import Recipe, recipe
+from stylelab.recipes import Recipe
 from stylelab.training.result import Result
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ def card(result: Trained) -> str:
     info, held_out = result.info, io.StringIO()
     columns = result.held_out.iloc[[0, -1]] if len(result.held_out) > 1 else result.held_out
     rows = [[f"{value:.4g}" for value in row] for row in columns.to_numpy().tolist()]
-    usual = recipe(r.network).to_dict()
-    changed = {k: v for k, v in r.to_dict().items() if v != usual[k]}
     writer = csv.writer(held_out, delimiter="|", lineterminator="\n")
     writer.writerows([["", *columns.columns, ""], ["", *["---"] * columns.shape[1], ""]])
     writer.writerows([["", *row, ""] for row in rows])
@@ -62,7 +60,7 @@ def card(result: Trained) -> str:
         "",
         f"- Made by: `stylelab train {r.network}`, {len(result.history)} of {r.steps} steps, "
         f"batch {r.batch}, crops of {r.crop} pixels, seed {r.seed}",
-        f"- Settings beside the network's own: {changed or 'none'}",
+        f"- Settings beside the network's own: {r.changed() or 'none'}",
         f"- Took: {info['seconds'] / 60:.0f} minutes on {info['device']}, {info['threads']} "
         f"threads, {info['precision']}",
         f"- Pictures: {pictures['trained']} photographs trained on, {pictures['held_out']} held "

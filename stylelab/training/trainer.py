@@ -18,7 +18,7 @@ from stylelab.objectives import Terms, by_group
 from stylelab.recipes import Recipe, recipe
 from stylelab.registry import METHODS, NETWORKS
 from stylelab.sample_pictures import data_folder, sample
-from stylelab.training.crops import Crops, Photo, find_pictures, read_set, seeded, split
+from stylelab.training.crops import Crops, Photo, find_pictures, pixels_of, read_set, seeded, split
 from stylelab.training.loop import Loop, Player
 from stylelab.training.result import describe, earlier_run
 from stylelab.training.trained import Trained
@@ -84,10 +84,9 @@ class Training(Loop):
             torch.manual_seed(r.seed)
             self.network: Network = module.build(options, self.names).to(self.device)
         self.network.compute_in(self.dtype)
-        self.network.kind = module.STYLES
         model = shared_network(r.objective, module.layers(r), self.device, self.dtype)
         known = [] if module.STYLES == "any" else styles
-        fixed = [_pixels(photo, r)[None].to(self.device) for photo in known]
+        fixed = [_image(photo, r.style_side, r.crop).to(self.device) for photo in known]
         self.objective = module.objective(self.network, fixed, model, r)
         self._sets = {
             "contents": Crops(trained, r.side, r.crop, r.batch, r.seed, readers),
@@ -99,6 +98,12 @@ class Training(Loop):
             self._sets["unseen styles"] = Crops(
                 styles, r.style_side, r.crop, max(4, r.batch), seed, 0
             )
+        self._shown = []  # photographs and, for a network of any style, a picture of one
+        for i, photo in enumerate(self.unseen[:SHOWN]):
+            picture = None
+            if module.STYLES == "any":
+                picture = _image(styles[i % len(styles)], r.style_side, r.crop)
+            self._shown.append((_square(_image(photo, r.side, r.crop), r.side), picture))
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, r.learning_rate)
         scheduler: torch.optim.lr_scheduler.LRScheduler
@@ -162,22 +167,15 @@ class Training(Loop):
 
         A network of many styles paints one in each; one that takes any style, in those it saw.
         """
-        r = self.config
         rows = []
-        styles = self._sets["styles"].photos if "styles" in self._sets else ()
-        for i, photo in enumerate(self.unseen[:SHOWN]):
-            image = _square(_pixels(photo, r)[None], r.side)
-            row = [image]
-            style: Any = None
-            if self.network.kind == "many":
-                style = i % len(self.names)
-            if styles:
-                picture = _pixels(styles[i % len(styles)], r)[None]
+        for i, (image, picture) in enumerate(self._shown):
+            style: Any = i % len(self.names) if self.network.kind == "many" else None
+            if picture is not None:
                 style = [(picture.to(self.device), 1.0)]
-                row.append(_square(picture, r.side))
             with torch.no_grad():
-                row.append(self.network(image.to(self.device), style).cpu())
-            rows.append(torch.cat(row, 3))
+                painted = self.network(image.to(self.device), style).cpu()
+            around = [] if picture is None else [_square(picture, self.config.side)]
+            rows.append(torch.cat([image, *around, painted], 3))
         return quantize(torch.cat(rows, 2))
 
     def state_dict(self) -> dict[str, Any]:
@@ -281,12 +279,9 @@ def _joined(photos: Sequence[Photo]) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _pixels(photo: Photo, settings: Recipe) -> Tensor:
-    """(3, h, w) in [0, 1]."""
-    if photo.pixels is None:
-        (photo,) = read_set([photo.path], settings.side, settings.crop, 1e9)
-    assert photo.pixels is not None
-    return photo.pixels.float() / 255
+def _image(photo: Photo, side: int, crop: int) -> Tensor:
+    """(1, 3, h, w) in [0, 1]."""
+    return pixels_of(photo, side, crop)[None].float() / 255
 
 
 def _square(image: Tensor, side: int) -> Tensor:
