@@ -153,6 +153,8 @@ NETWORKS = Registry(
         "adain",  # any style, by means and deviations of features
         "wct",  # any style, by covariances of features, coarse to fine
         "sanet",  # any style, by attention to features that are alike
+        "aams",  # any style, in strokes of several sizes
+        "solver",  # any style, in a few learnt steps on the loss of an optimised picture
     ),
     needs=("Options", "RECIPE", "STYLES", "build", "layers", "loss_weights", "objective"),
 )

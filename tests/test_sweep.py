@@ -204,8 +204,8 @@ def test_workers_that_do_not_see_the_folder_send_their_files_back(tmp_path, monk
     module = importlib.import_module("stylelab.sweeps.runs")
     real = module.execute
 
-    def far(key, run, out, threads, methods):
-        return real(key, run, tmp_path / "nowhere", threads, methods)
+    def far(key, run, out, *rest):
+        return real(key, run, tmp_path / "nowhere", *rest)
 
     monkeypatch.setattr(module, "execute", far)
     with ThreadPoolExecutor(1) as executor:

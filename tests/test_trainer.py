@@ -17,10 +17,13 @@ from stylelab import (
     Trained,
     Training,
     paint,
+    read_grid,
     recipe,
     sample,
+    sweep,
     train,
 )
+from stylelab.sweeps.grids import estimate
 from stylelab.training.trainer import kit
 
 SMALL = {"weights": "random", "crop": 32, "side": 64, "style_side": 64, "batch": 2, "every": 2}
@@ -201,3 +204,47 @@ def test_the_walk_through_of_contributing_trains_and_paints(folder, tmp_path):
     finally:
         NETWORKS.own.clear()
         NETWORKS.sources.clear()
+
+
+def test_settings_are_swept_as_those_of_transfers_are(folder, tmp_path):
+    base = recipe("johnson", steps=3, **SMALL)
+    weights = [100.0, 1000.0]
+    made = sweep(str(folder), "night_cafe", {"style_weight": weights}, base, tmp_path / "s",
+                 workers=2, progress=False)  # fmt: skip
+    table = made.table
+    assert list(table["status"]) == ["complete", "complete"], table["error"]
+    assert list(table["style_weight"]) == weights
+    assert set(table["network"]) == {"johnson"}
+    for key, row in table.iterrows():
+        alone = train("johnson", "night_cafe", folder, steps=3, progress=False,
+                      **{**SMALL, "style_weight": row["style_weight"]})  # fmt: skip
+        assert row["held_out/total"] == pytest.approx(alone.losses["total"], rel=1e-3)
+        assert Trained.load(tmp_path / "s" / key).network.kind == "one"
+    assert set(made.histories["run"]) == set(table.index)
+    times = [(tmp_path / "s" / key / "result.json").stat().st_mtime_ns for key in table.index]
+    again = sweep(str(folder), "night_cafe", {"style_weight": weights}, base, tmp_path / "s",
+                  progress=False)  # fmt: skip
+    assert [(again.out / k / "result.json").stat().st_mtime_ns for k in table.index] == times
+
+
+def test_a_grid_file_may_name_a_network(folder, tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text(
+        f'network = "johnson"\ncontent = "{folder}"\nstyle = "night_cafe"\n'
+        '[base]\nsteps = 4\nweights = "random"\ncrop = 32\n[axes]\nlearning_rate = [1e-3, 1e-2]\n'
+        '"options.width" = [4, 8]\n'
+    )
+    runs = read_grid(path)
+    assert [(r.config.learning_rate, dict(r.config.options)) for r in runs] == [
+        (1e-3, {"width": 4}), (1e-3, {"width": 8}), (1e-2, {"width": 4}), (1e-2, {"width": 8}),
+    ]  # fmt: skip
+    assert len({run.key for run in runs}) == 4
+    seconds, size = estimate(runs[:1])
+    assert seconds > 0
+    assert size > 1000
+    path.write_text(path.read_text().replace('"johnson"', '"nope"'))
+    with pytest.raises(InputError, match="unknown network 'nope'"):
+        read_grid(path)
+    path.write_text('network = "johnson"\n[axes]\nsteps = [1]\n')
+    with pytest.raises(InputError, match="learns a style"):
+        _ = read_grid(path)[0].key

@@ -5,19 +5,22 @@ from torch import Tensor
 
 from stylelab.losses import gram_matrix
 
+TINY = 1e-12  # the least variance of a channel
 CUT = 1e-5  # eigenvalues below this part of the largest are noise, which whitening would amplify
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel over its positions, (1, C, 1, 1) both."""
     mean = features.mean((2, 3), keepdim=True)
-    return mean, (features - mean).square().mean((2, 3), keepdim=True).sqrt()
+    variance = (features - mean).square().mean((2, 3), keepdim=True)
+    # The root of zero has no gradient, and some channels never fire.
+    return mean, variance.clamp_min(TINY).sqrt()
 
 
 def normalize(features: Tensor) -> Tensor:
     """Each channel with mean zero and deviation one; a channel that never fires stays zero."""
     mean, deviation = moments(features)
-    return (features - mean) / deviation.clamp_min(1e-6)
+    return (features - mean) / deviation
 
 
 def adain(content: Tensor, style: Tensor) -> Tensor:
@@ -29,16 +32,25 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
     return deviation * normalize(content) + mean
 
 
+def whiten(features: Tensor) -> Tensor:
+    """Features with mean zero and, as far as they have the rank for it, no covariance (ZCA).
+
+    E D^(-1/2) E^T (f - m), for a covariance of E D E^T; computed in float64.
+    """
+    _, roots, vectors, centred = _spectrum(features)
+    white = vectors @ ((vectors.mT @ centred) / roots[:, None])
+    return white.view(features.shape).to(features)
+
+
 def wct(content: Tensor, style: Tensor) -> Tensor:
     """Give the content's features the style's mean and covariance (Li et al. 2017).
 
-    With S = E D E^T, whitening is E_c D_c^(-1/2) E_c^T (f_c - m_c), and colouring
-    E_s D_s^(1/2) E_s^T of that, plus m_s. Computed in float64.
+    The content is whitened, then coloured: E D^(1/2) E^T f + m, for the style's covariance
+    E D E^T and mean m. Computed in float64.
     """
-    _, roots_c, vectors_c, centred = _spectrum(content)
-    mean_s, roots_s, vectors_s, _ = _spectrum(style)
-    white = vectors_c @ ((vectors_c.mT @ centred) / roots_c[:, None])
-    coloured = (vectors_s * roots_s) @ (vectors_s.mT @ white) + mean_s
+    mean, roots, vectors, _ = _spectrum(style)
+    white = whiten(content.cpu().double())[0].flatten(1)
+    coloured = (vectors * roots) @ (vectors.mT @ white) + mean
     return coloured.view(content.shape).to(content)
 
 

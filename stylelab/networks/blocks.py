@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stylelab.config import SMALLEST, checked
 from stylelab.errors import InputError
 from stylelab.images import standardize
+from stylelab.maths.statistics import normalize
 from stylelab.objectives import Objective, read_layers
 from stylelab.recipes import Recipe
 from stylelab.registry import METHODS
@@ -67,6 +68,10 @@ class Network(Casting):
         for module in self.modules():
             if isinstance(module, Casting):
                 module.reduced = dtype == torch.bfloat16
+        encoder = getattr(self, "encoder", None)
+        if encoder is not None and next(encoder.parameters()).dtype != dtype:
+            device = next(encoder.parameters()).device  # built anew: a rounded weight stays rounded
+            self.encoder = VGG19(encoder.layers, padding="reflect").to(device, dtype)
 
 
 def style_objectives(styles: Sequence[Tensor], model: VGG19, recipe: Recipe) -> list[Objective]:
@@ -220,15 +225,52 @@ class Decoder(Casting):
             self.stages.append(nn.ModuleList([*same, convolution(CHANNELS[b], CHANNELS[b - 1])]))
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """An image (B, 3, h, w), about [0, 1], of features (B, C, h / 2^k, w / 2^k)."""
+    def forward(self, features: Tensor, like: Sequence[Tensor] = ()) -> Tensor:
+        """An image (B, 3, h, w), about [0, 1], of features (B, C, h / 2^k, w / 2^k).
+
+        Args:
+            like: for each stage, mean and deviation, (2, B, C, 1, 1), that its input is given.
+        """
         x = features.contiguous(memory_format=torch.channels_last)
-        for stage in self.stages:
-            if stage is not self.stages[0]:
+        for i, stage in enumerate(self.stages):
+            if i:
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            if like:
+                mean, deviation = like[i]
+                x = deviation * normalize((F.relu(x) if i else x).float()) + mean
             for conv in cast(nn.ModuleList, stage):
                 x = conv(F.relu(x))  # what VGG-19 gives is above 0 already
         return x.float()
+
+
+class Attention(nn.Module):
+    """Attention of a map's positions to those of another, softmax(f(norm a)^T g(norm b)) h(b).
+
+    As in SANet (Park and Lee 2019) and AAMS (Yao et al. 2019): f, g and h are 1x1 convolutions,
+    and so is what follows the sum.
+    """
+
+    SIDE = 64  # positions a side that are attended to, at most: each pair of positions takes memory
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query, self.key = (nn.Conv2d(channels, 64, 1) for _ in range(2))
+        self.value, self.out = (nn.Conv2d(channels, channels, 1) for _ in range(2))
+
+    def weights(self, features: Tensor, others: Tensor) -> Tensor:
+        """How much each position attends to each of the others, (B, P, Q); rows sum to one."""
+        queries = self.query(normalize(features)).flatten(2)  # (B, 64, P)
+        keys = self.key(normalize(others)).flatten(2)  # (B, 64, Q)
+        return cast(Tensor, queries.mT @ keys).softmax(2)
+
+    def forward(self, features: Tensor, others: Tensor) -> Tensor:
+        """(B, C, H, W), from features of that shape and others (B or 1, C, h, w)."""
+        sides = min(others.shape[2], self.SIDE), min(others.shape[3], self.SIDE)
+        # Values are the raw features: normalised ones have lost the style's contrast.
+        others = F.adaptive_avg_pool2d(others, sides).expand(len(features), -1, -1, -1)
+        values = self.value(others).flatten(2)  # (B, C, Q)
+        found = self.weights(features, others).to(values) @ values.mT
+        return cast(Tensor, self.out(found.mT.reshape(features.shape))).float()
 
 
 class AnyStyle(Network, ABC):

@@ -15,33 +15,63 @@ import tomli
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
-from stylelab.sample_pictures import find, find_styles
+from stylelab.recipes import Recipe, recipe
+from stylelab.registry import METHODS, NETWORKS
+from stylelab.sample_pictures import find, find_styles, split_styles
 from stylelab.training.identity import read_inputs
 from stylelab.training.optimizers import plan_scales
 from stylelab.training.result import SCHEMA
+from stylelab.training.trainer import Training, pictures_of
 from stylelab.training.transfer import Transfer
+from stylelab.vgg.weights import weights_id
 
 GridAxes = Mapping[str | tuple[str, ...], Sequence[Any]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell of a grid: the pictures, as `find_styles` takes them, and the settings."""
+    """One cell of a grid: the pictures, as `find_styles` takes them, and the settings.
+
+    Of a training, the content is a picture or a folder of them, or empty for the kit's.
+    """
 
     content: str
     style: str
-    config: Config
+    config: Config | Recipe
 
     @property
     def key(self) -> str:
         """16 hexadecimal digits of all that the result depends on: the name of its folder."""
-        inputs = read_inputs(find(self.content), find_styles(self.style), self.config)
-        parts = [SCHEMA, self.config.to_record(), *inputs.identity.values()]
-        text = json.dumps(parts, sort_keys=True)
+        c = self.config
+        if isinstance(c, Recipe):
+            hashes = [_hash(path) for paths in pictures_of(c, *self.sources) for path in paths]
+            own = (NETWORKS.source_hash(c.network), METHODS.source_hash(c.method))
+            identity = [*hashes, weights_id(c.weights, c.seed), *own]
+        else:
+            inputs = read_inputs(find(self.content), find_styles(self.style), c)
+            identity = [*inputs.identity.values()]
+        text = json.dumps([SCHEMA, c.to_record(), *identity], sort_keys=True)
         return sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def sources(self) -> tuple[list[str], list[str]]:
+        """Style pictures and photographs, as `train` takes them."""
+        return (
+            split_styles(self.style) if self.style else [],
+            [self.content] if self.content else [],
+        )
 
-def grid(content: str, style: str, axes: GridAxes | Iterable[Config], base: Config) -> list[Run]:
+
+def _hash(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def grid(
+    content: str,
+    style: str,
+    axes: GridAxes | Iterable[Config | Recipe],
+    base: Config | Recipe,
+) -> list[Run]:
     """The runs of a grid, in order.
 
     Args:
@@ -49,7 +79,7 @@ def grid(content: str, style: str, axes: GridAxes | Iterable[Config], base: Conf
         axes: a list of values for each setting; every combination becomes a run. "content" and
             "style" are settings, too, and "options.strength" is one of the method's own. A tuple
             of settings takes tuples of values, which change together. Or a list of configs.
-        base: the values of all settings that no axis names.
+        base: the values of all settings that no axis names; with a `Recipe`, runs are trainings.
 
     Raises:
         InputError: an unknown setting, a value that is not allowed, or an axis without values.
@@ -88,8 +118,9 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Sizes are "150x225", lists are one string, options are "options.strength" and so on.
     """
-    own = {f"options.{name}": value for name, value in settings.get("options", {}).items()}
-    row = {name: value for name, value in settings.items() if name != "options"}
+    grouped = ("options", "method_options")
+    own = {f"{k}.{name}": value for k in grouped for name, value in settings.get(k, {}).items()}
+    row = {name: value for name, value in settings.items() if name not in grouped}
     between = {"size": "x"}
     return {
         name: between.get(name, " ").join(map(str, value)) if isinstance(value, list) else value
@@ -110,6 +141,13 @@ def estimate(runs: Sequence[Run]) -> tuple[float, float]:
     seconds = size = 0.0
     for run in runs:
         c = run.config
+        if isinstance(c, Recipe):
+            training = Training(c, *run.sources)
+            training.step()  # which is slower than the others
+            training.step()
+            seconds += (training.seconds - training._seconds[0]) * c.steps
+            size += sum(4 * p.numel() for p in training.players[0].parameters) + 150 * c.steps
+            continue
         # What a step at full size takes depends on no loop setting but the optimiser.
         key = run.content, run.style, c.size, c.preparation_key(), c.optimizer
         if key not in measured:
@@ -141,7 +179,8 @@ def read_grid(source: str | Path) -> list[Run]:
     The file has ``content`` and ``style`` (paths or names of samples), optionally ``preset``, a
     table ``[base]`` of settings and a table ``[axes]`` with a list of values for each setting; a
     quoted key such as "content_weight style_weight" takes lists of values that move together,
-    and options.strength is one of the method's own settings.
+    and options.strength is one of the method's own settings. With ``network`` in place of a
+    preset, the runs are trainings of that network, and the content may be missing.
 
     Raises:
         InputError: the file cannot be read or is wrong; the message names the line.
@@ -158,15 +197,19 @@ def read_grid(source: str | Path) -> list[Run]:
     try:
         values = tomli.loads(text)
         given = {"preset": "paper", "base": {}, "axes": {}, **values}
-        for name in given.keys() - {"content", "style", "preset", "base", "axes"}:
-            known = ("content", "style", "preset", "base", "axes")
+        known = ("content", "style", "preset", "network", "base", "axes")
+        for name in given.keys() - known:
             raise InputError(unknown("key", name, known))
-        for name in ("content", "style"):
+        base: Config | Recipe
+        if "network" in given:
+            base = recipe(given["network"], **given["base"])
+        elif given["preset"] not in PRESETS:
+            raise InputError(unknown("preset", given["preset"], PRESETS))
+        else:
+            base = Config.from_dict({**PRESETS[given["preset"]].to_dict(), **given["base"]})
+        for name in ("content", "style") if isinstance(base, Config) else ():
             if name not in given and name not in given["axes"]:
                 raise InputError(f"{name} is missing; name a picture or a sample")
-        if given["preset"] not in PRESETS:
-            raise InputError(unknown("preset", given["preset"], PRESETS))
-        base = Config.from_dict({**PRESETS[given["preset"]].to_dict(), **given["base"]})
         listed = dict(given["axes"])
         if isinstance(listed.get("options"), dict):  # options.strength = [...] makes a table
             own = listed.pop("options")

@@ -20,10 +20,12 @@ from stylelab.config import Config
 from stylelab.errors import InputError
 from stylelab.files import check_writable, write_atomically
 from stylelab.presets import PRESETS
-from stylelab.registry import METHODS
+from stylelab.recipes import Recipe
+from stylelab.registry import METHODS, NETWORKS
 from stylelab.sample_pictures import find, find_styles, split_styles
 from stylelab.sweeps.grids import GridAxes, Run, flat, grid
 from stylelab.training.result import Result
+from stylelab.training.trainer import train
 from stylelab.training.transfer import stylize
 
 ENDED = ("complete", "failed")
@@ -62,8 +64,8 @@ class Sweep:
 def sweep(
     content: str | Path,
     style: str | Path,
-    axes: GridAxes | Iterable[Config],
-    base: Config = PRESETS["paper"],
+    axes: GridAxes | Iterable[Config | Recipe],
+    base: Config | Recipe = PRESETS["paper"],
     out: str | Path = "runs/sweep",
     executor: Executor | None = None,
     workers: int = 1,
@@ -132,7 +134,8 @@ def run_all(
     jobs: dict[Future[Any], str] = {}
     try:
         for key, run in todo.items():
-            arguments = (key, run, out.absolute(), threads, dict(METHODS.sources))
+            own = dict(METHODS.sources), dict(NETWORKS.sources)
+            arguments = (key, run, out.absolute(), threads, *own)
             if pool is not None:
                 jobs[pool.schedule(execute, arguments)] = key
             elif executor is not None:
@@ -166,11 +169,17 @@ def run_all(
 
 
 def execute(
-    key: str, run: Run, out: Path, threads: int | None, methods: Mapping[str, str]
+    key: str,
+    run: Run,
+    out: Path,
+    threads: int | None,
+    methods: Mapping[str, str],
+    networks: Mapping[str, str],
 ) -> dict[str, bytes] | None:
     """Make one run in its folder; this is what a worker calls.
 
-    ``methods`` are the sources of the methods registered in the process that started the sweep.
+    ``methods`` and ``networks`` are the sources of those that were registered in the process that
+    started the sweep.
 
     Returns an empty mapping; the run's files by name if this machine does not see ``out``; None
     after Ctrl-C.
@@ -178,6 +187,7 @@ def execute(
     if threads:
         torch.set_num_threads(threads)
     METHODS.install(methods)
+    NETWORKS.install(networks)
     folder = out / key
     if (folder / "run.json").exists():
         with FileLock(folder / "lock"):  # freed when the process dies, however it dies
@@ -189,8 +199,13 @@ def execute(
 
 def _make(run: Run, folder: Path) -> bool:
     try:
-        pictures = find(run.content), find_styles(run.style)
-        return not stylize(*pictures, run.config, folder, progress=False).interrupted
+        result: Result
+        if isinstance(run.config, Recipe):
+            result = train(run.config, *run.sources, folder, progress=False)
+        else:
+            pictures = find(run.content), find_styles(run.style)
+            result = stylize(*pictures, run.config, folder, progress=False)
+        return not result.interrupted
     except Exception as error:
         write_error(folder, error)
         return True
@@ -216,28 +231,32 @@ def status(folder: Path) -> tuple[str, dict[str, Any]]:
 
 def collect(out: str | Path) -> pd.DataFrame:
     """The table of all runs in a folder, at any time; see `Sweep.table`."""
-    rows, usual = [], Config().to_dict()
+    rows: list[dict[str, Any]] = []
+    names: dict[str, None] = {}  # of all settings, in their order
     for path in Path(out).glob("*/run.json"):
         spec = json.loads(path.read_text("utf-8"))
         word, record = status(path.parent)
+        network = spec["config"].get("network")
+        usual = (Recipe(network=network) if network else Config()).to_dict()
+        names |= dict.fromkeys(usual)
         settings = flat({**usual, **spec["config"]})  # which an earlier version did not all have
-        names = {"content": Path(spec["content"]).stem}
-        names["style"] = "+".join(Path(name).stem for name in split_styles(spec["style"]))
+        pictures = {"content": Path(spec["content"]).stem}
+        pictures["style"] = "+".join(Path(name).stem for name in split_styles(spec["style"]))
         ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb", "error")}
         losses = {
             f"{kind}/{k}": v
-            for kind in ("saved", "last")
+            for kind in ("saved", "held_out", "last")
             for k, v in record.get(f"{kind}_losses", {}).items()
         }
         clipped = {"outside": record["outside"]} if "outside" in record else {}
         measured = record.get("metrics", {})
-        rows.append({"run": path.parent.name, "status": word, **names, **settings, **losses})
+        rows.append({"run": path.parent.name, "status": word, **pictures, **settings, **losses})
         rows[-1] |= {**clipped, **measured, **ends}
     if not rows:
         raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
     table = pd.DataFrame(rows).set_index("run").convert_dtypes()
     own = sorted(str(column) for column in table if str(column).startswith("options."))
-    known = ["content", "style", *(c for c in usual if c != "options"), *own]
+    known = ["content", "style", *(c for c in names if c in table), *own]
     order = [c for c in known if len(table[c].drop_duplicates()) > 1]
     return table.sort_values(order, key=_sortable) if order else table
 

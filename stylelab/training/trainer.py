@@ -63,9 +63,12 @@ class Training(Loop):
         self.config, module = r, NETWORKS.load(r.network)
         self.device = pick_device(r.device)
         self.dtype = pick_precision(r.precision, self.device)
-        photos = read_set(find_pictures(_listed(contents) or kit()), r.side, r.crop, memory_mb)
+        paths = pictures_of(r, style, contents)
+        photos = read_set(paths[0], r.side, r.crop, memory_mb)
         trained, self.unseen = split(photos, r.held_out, r.seed)
-        styles = self._read_styles(module.STYLES, _listed(style), memory_mb)
+        styles = read_set(paths[1], r.style_side, r.crop, memory_mb)
+        if module.STYLES == "one" and len(styles) > 1:
+            raise InputError(f"network '{r.network}' learns one style, not {len(styles)}; name one")
         self.names = [photo.path.stem for photo in styles]
         self.pictures = {
             "trained": {photo.path.name: photo.sha256 for photo in trained},
@@ -114,17 +117,6 @@ class Training(Loop):
         weights = module.loss_weights(r)
         self.players = [Player(parameters, optimizer, scheduler, weights, self.terms)]
         self.looks: list[dict[str, float]] = []
-
-    def _read_styles(self, kind: str, names: list[Names], memory_mb: float) -> list[Photo]:
-        r = self.config
-        if not names and kind == "any":
-            names = [data_folder() / "training" / "paintings", *(sample(n) for n in PAINTINGS)]
-        if not names:
-            raise InputError(f"network '{r.network}' learns a style; name a picture of it")
-        found = read_set(find_pictures(names), r.style_side, r.crop, memory_mb)
-        if kind == "one" and len(found) > 1:
-            raise InputError(f"network '{r.network}' learns one style, not {len(found)}; name one")
-        return found
 
     def _batch(self, sets: tuple[str, str], number: int, progress: float) -> Batch:
         contents, styles = (
@@ -270,8 +262,19 @@ def kit() -> list[Names]:
     return [data_folder() / "training" / "photographs"]
 
 
-def _listed(names: Names | Sequence[Names]) -> list[Names]:
-    return [names] if isinstance(names, (str, os.PathLike)) else list(names)
+def pictures_of(
+    settings: Recipe, style: Names | Sequence[Names], contents: Names | Sequence[Names]
+) -> tuple[list[Path], list[Path]]:
+    """The paths of the photographs and of the style pictures of a training; see `Training`."""
+    names, paintings = (
+        [given] if isinstance(given, (str, os.PathLike)) else list(given)
+        for given in (contents, style)
+    )
+    if not paintings and NETWORKS.load(settings.network).STYLES == "any":
+        paintings = [data_folder() / "training" / "paintings", *(sample(n) for n in PAINTINGS)]
+    if not paintings:
+        raise InputError(f"network '{settings.network}' learns a style; name a picture of it")
+    return find_pictures(names or kit()), find_pictures(paintings)
 
 
 def _joined(photos: Sequence[Photo]) -> str:

@@ -1,0 +1,170 @@
+"""Any style in strokes of several sizes, by attention (after Yao, Ren, Xie, Liu, Liu, Wang 2019).
+
+An autoencoder of photographs learns, beside its decoder, an attention that is sparse: it stays
+where it helps to reconstruct. When the network paints, features are whitened and swapped for
+patches of the style at three scales; where there is more attention, strokes are finer. Then they
+are given the style's covariance. The decoder is given means and deviations of shallower layers:
+in training the photograph's own, in painting the style's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.cluster.vq import kmeans2
+from torch import Tensor
+
+from stylelab.config import checked
+from stylelab.images import standardize
+from stylelab.losses import total_variation
+from stylelab.maths.patches import style_swap
+from stylelab.maths.statistics import moments, wct, whiten
+from stylelab.networks.blocks import (
+    Attention,
+    Batch,
+    Decoder,
+    Network,
+    Pictures,
+    check_image,
+)
+from stylelab.objectives import Terms, read_layers
+from stylelab.recipes import Recipe
+from stylelab.vgg.network import MIRRORED, VGG19
+
+STYLES = "any"
+LAYERS = ("relu3_1", "relu2_1", "relu1_1")  # the first is transformed
+LEAST = 24  # pixels a side: the smallest scale of a style has to hold a patch of its features
+SCALES = (1.0, 0.5**0.5, 0.5)  # of the style whose patches are swapped in, coarse to fine
+PATCH, STRIDE = 5, 2
+SHARPNESS = 50.0  # of the choice among strokes
+RECIPE: dict[str, Any] = {
+    "steps": 1500,
+    "crop": 96,
+    "learning_rate": 1e-3,
+    "style_weight": 0.0,
+    "tv_weight": 0.1,
+}
+PIXELS, SPARSE = 200.0, 0.3  # weights of the squared error in [0, 1] and of the attention
+
+
+@checked
+class Options:
+    """None: features are relu3_1, and there are four sizes of strokes."""
+
+
+class AAMS(Network):
+    """Calling it takes ``style`` as pairs of pictures and shares; strength mixes features."""
+
+    kind = STYLES
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = VGG19(LAYERS, padding="reflect")
+        self.attention = Attention(256)
+        self.decoder = Decoder(LAYERS[0])
+
+    def encode(self, image: Tensor) -> dict[str, Tensor]:
+        """Features of the three layers, (B, C, h, w) each, in float32."""
+        check_image(image, max(LEAST, MIRRORED + 1))
+        found = self.encoder(standardize(image))
+        return {layer: found[layer].float() for layer in LAYERS}
+
+    def attend(self, features: Tensor) -> Tensor:
+        """What is decoded: features (B, C, H, W), and the attention to themselves."""
+        added: Tensor = self.attention(features, features)
+        return features + added
+
+    def decode(self, features: Tensor, like: Sequence[Tensor], size: Sequence[int]) -> Tensor:
+        """The image of features, cut to a size; ``like``: see `Decoder`. Not clipped."""
+        found: Tensor = self.decoder(features, like)
+        return found[:, :, : size[0], : size[1]]
+
+    def salience(self, features: Tensor) -> Tensor:
+        """How strong the attention is at each position of (1, C, H, W), smoothed: from 0 to 1."""
+        strength = self.attention(features, features).abs().mean(1, keepdim=True)
+        smooth = F.avg_pool2d(F.pad(strength, (2, 2, 2, 2), "replicate"), 5, 1)
+        low, high = smooth.aminmax()
+        return (smooth - low) / (high - low).clamp_min(1e-6)
+
+    def transform(self, content: Tensor, style: Tensor) -> Tensor:
+        """Features (1, C, H, W) in strokes of the style (1, C, h, w), and with its covariance."""
+        plain, white = whiten(content), whiten(style)
+        strokes = []
+        for scale in SCALES:
+            size = [max(PATCH, round(side * scale)) for side in style.shape[2:]]
+            scaled = F.interpolate(white, size, mode="bilinear", antialias=True)
+            strokes.append(style_swap(plain, scaled, STRIDE, PATCH))
+        # Where there is most attention, the content's own lines remain.
+        return wct(fuse([*strokes, plain], self.salience(content)), style)
+
+    def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
+        own = self.encode(image)
+        content = self.attend(own[LAYERS[0]])
+        deep, like = torch.zeros_like(content), [torch.zeros_like(m) for m in read_moments(own)]
+        for picture, share in style:
+            found = self.encode(picture)
+            target = self.attend(found[LAYERS[0]])
+            deep += share * torch.cat([self.transform(one[None], target) for one in content])
+            for total, of in zip(like, read_moments(found), strict=True):
+                total += share * of
+        mixed = [a.lerp(b, strength) for a, b in zip(read_moments(own), like, strict=True)]
+        return self.decode(content.lerp(deep, strength), mixed, image.shape[2:]).clamp(0, 1)
+
+
+def read_moments(features: Mapping[str, Tensor]) -> list[Tensor]:
+    """For each layer the means and deviations of its channels, (2, B, C, 1, 1)."""
+    return [torch.stack(moments(f)) for f in features.values()]
+
+
+def fuse(strokes: Sequence[Tensor], salience: Tensor) -> Tensor:
+    """The mean of strokes (1, C, H, W), coarse to fine, weighted by `shares` at each position."""
+    weights = shares(salience, len(strokes))
+    return torch.stack([w * s for w, s in zip(weights, strokes, strict=True)]).sum(0)
+
+
+def shares(salience: Tensor, count: int) -> Tensor:
+    """Shares of strokes, coarse to fine, by salience (1, 1, H, W): (count, 1, 1, H, W), sum one.
+
+    Salience is clustered by k-means; a stroke's share falls with the squared distance from its
+    cluster's centre.
+    """
+    values = salience.flatten().cpu().double().numpy()
+    first = np.quantile(values, (np.arange(count) + 0.5) / count)
+    centres = np.sort(kmeans2(values, first, minit="matrix", missing="warn")[0])
+    distance = salience - torch.from_numpy(centres).to(salience).view(-1, 1, 1, 1, 1)
+    return (-SHARPNESS * distance.square()).softmax(0)
+
+
+def build(options: Options, names: Sequence[str]) -> AAMS:
+    return AAMS()
+
+
+def layers(recipe: Recipe) -> tuple[str, ...]:
+    return LAYERS
+
+
+def loss_weights(recipe: Recipe) -> dict[str, float]:
+    content = recipe.content_weight
+    own = {"features": content, "pixels": PIXELS * content, "attention": SPARSE * content}
+    return {**own, "tv": recipe.tv_weight}
+
+
+def objective(
+    network: AAMS, styles: Sequence[Tensor], model: VGG19, recipe: Recipe
+) -> Callable[[Batch], Terms]:
+    def terms(batch: Batch) -> Terms:
+        targets = read_layers(model, standardize(batch.contents), LAYERS)
+        deep = targets[LAYERS[0]]
+        added = network.attention(deep, deep)
+        image = network.decode(deep + added, read_moments(targets), batch.contents.shape[2:])
+        found = model(standardize(image))
+        return {
+            **{f"features/{k}": F.mse_loss(found[k].float(), v) for k, v in targets.items()},
+            "pixels": F.mse_loss(image, batch.contents),
+            "attention": added.abs().mean(),
+            "tv": total_variation(standardize(image)),
+        }
+
+    return terms
