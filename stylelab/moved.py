@@ -28,7 +28,7 @@ MOVED = {
     "reproduce": ("applications.reproduce",),
     "restoration": ("applications.repairs",),
     "result": ("training.result",),
-    "style_mixer": ("widgets.style_mixer",),
+    "style_mixer": ("widgets.painter",),
     "style_network": ("networks.multistyle", "training.style_fit"),
     "sweep_explorer": ("widgets.sweep_explorer",),
     "sweep_plots": ("sweeps.plots",),

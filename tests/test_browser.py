@@ -307,10 +307,10 @@ def explore(page):
 
 
 def mix(page):
-    """The mixer's first slider, which chooses a style, changes the picture."""
-    picture = Picture(page, "The content in the blend of styles")
+    """The painter's first slider, which chooses a style, changes the picture."""
+    picture = Picture(page, "The content as the network paints it")
     before = picture.pixels
-    page.locator(".stylelab-mixer .noUi-handle").first.focus()
+    page.locator(".stylelab-painter .noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
     picture.changes_from(before)
 
@@ -386,7 +386,7 @@ def test_voila_plays_the_lab(voila, visit):
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=SHOTS / "voila.png")
     mix(page)
-    page.screenshot(path=SHOTS / "voila-mixer.png")
+    page.screenshot(path=SHOTS / "voila-painter.png")
     explore(page)
     page.screenshot(path=SHOTS / "voila-explorer.png")
     assert panel["x"] + panel["width"] <= 1280

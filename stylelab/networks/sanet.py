@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.losses import total_variation
 from stylelab.maths.statistics import moments, normalize
-from stylelab.networks.blocks import AnyStyle, Attention, Batch, read_batch
+from stylelab.networks.blocks import Batch, read_batch
+from stylelab.networks.decoders import AnyStyle, Attention, inner, squared_error
 from stylelab.objectives import Terms, standard_weights
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import VGG19
@@ -24,14 +24,14 @@ from stylelab.vgg.network import VGG19
 STYLES = "any"
 LAYER, CHANNELS = "relu3_1", 256
 RECIPE: dict[str, Any] = {
-    "steps": 2000,
+    "steps": 1600,
     "crop": 96,
-    "learning_rate": 1e-3,
+    "learning_rate": 3e-3,
     "style_weight": 5.0,
-    "tv_weight": 3.0,
+    "tv_weight": 0.3,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
 }
-PIXELS, FEATURES = 300.0, 1.0  # weights of the two identity losses
+PIXELS, FEATURES = 100.0, 0.3  # weights of the two identity losses
 
 
 @checked
@@ -69,15 +69,15 @@ def objective(
         image = network.decode(network.transform(content[LAYER], style[LAYER]), batch.contents)
         same = network.decode(network.transform(content[LAYER], content[LAYER]), batch.contents)
         found, kept = model(standardize(image)), model(standardize(same))
-        gap = normalize(found[LAYER].float()) - normalize(content[LAYER])
+        gap = normalize(inner(found[LAYER], 4).float()) - normalize(inner(content[LAYER], 4))
         losses = {f"content/{LAYER}": gap.square().mean()}
         for name in recipe.style_layers:
             pairs = zip(moments(found[name].float()), moments(style[name]), strict=True)
-            losses[f"style/{name}"] = torch.stack([F.mse_loss(a, s) for a, s in pairs]).sum()
+            losses[f"style/{name}"] = torch.stack([squared_error(*p).mean() for p in pairs]).sum()
         losses["tv"] = total_variation(standardize(image))
-        losses["pixels"] = F.mse_loss(same, batch.contents)
+        losses["pixels"] = inner(same - batch.contents).square().mean()
         for name in recipe.style_layers:
-            losses[f"identity/{name}"] = F.mse_loss(kept[name].float(), content[name])
+            losses[f"identity/{name}"] = squared_error(kept[name], content[name]).mean()
         return losses
 
     return terms

@@ -18,15 +18,8 @@ from torch import Tensor, nn
 from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.losses import gram_matrix, total_variation
-from stylelab.networks.blocks import (
-    CHANNELS,
-    Batch,
-    Casting,
-    Network,
-    Pictures,
-    check_image,
-    convolution,
-)
+from stylelab.networks.blocks import Batch, Casting, Network, Pictures, check_image, convolution
+from stylelab.networks.decoders import CHANNELS
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -76,7 +69,7 @@ class Learned(Casting):
             ]
         )
         self.output = convolution(widths[0], 3, 5, bias=False)
-        self.rates = nn.Parameter(torch.full((steps,), 0.05))
+        self.rates = nn.Parameter(torch.full((steps,), 0.02))
 
     def forward(self, gradients: Sequence[Tensor], step: int) -> Tensor:
         """Gradients (B, C, h, w), shallow to deep; (B, 3, H, W)."""
@@ -131,7 +124,9 @@ class Solver(Network):
                 with torch.enable_grad():
                     x = image.detach().requires_grad_()
                     change = change + torch.autograd.grad(regularizer(x), x)[0]
-            image = (image - change).clamp(0, 1)
+            image = image - change
+            # Clipped; yet what is learnt may bring back a pixel that is outside.
+            image = image + (image.clamp(0, 1) - image).detach()
         return image
 
     def adjoint(self) -> Adjoint:

@@ -91,13 +91,12 @@ class Texture(Network):
         self, count: int, size: tuple[int, int], generator: torch.Generator | None = None
     ) -> Tensor:
         """Textures (count, 3, H, W) in [0, 1]; without a generator always the same ones."""
-        device = next(self.parameters()).device
         generator = generator or torch.Generator().manual_seed(0)
         part = 2 ** (self.scales - 1)
         # Rounded up, and cut at the end; the statistics of a single position are none.
         sides = [max(2, -(-side // part)) for side in size]
         noises = [
-            torch.rand(count, 3, *(s * 2**k for s in sides), generator=generator).to(device)
+            torch.rand(count, 3, *(s * 2**k for s in sides), generator=generator).to(self.device)
             for k in range(self.scales)
         ]
         found: Tensor = self.pyramid(noises)[:, :, : size[0], : size[1]]

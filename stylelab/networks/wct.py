@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.maths.statistics import wct
-from stylelab.networks.blocks import Batch, Decoder, Network, Pictures, check_image
+from stylelab.networks.blocks import Batch, Network, Pictures, check_image
+from stylelab.networks.decoders import Decoder, inner, squared_error
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
 
 STYLES = "any"
 LAYERS = ("relu3_1", "relu2_1", "relu1_1")  # coarse to fine; deeper ones have too few positions
-RECIPE: dict[str, Any] = {"steps": 1200, "crop": 96, "learning_rate": 1e-3, "style_weight": 0.0}
+RECIPE: dict[str, Any] = {"steps": 1200, "crop": 96, "learning_rate": 3e-3, "style_weight": 0.0}
 PIXELS = 50.0  # weight of their squared error, in [0, 1]
 
 
@@ -78,9 +79,9 @@ def objective(
         losses = {}
         for layer, target in targets.items():
             image = network.decode(layer, target, batch.contents)
-            found = model(standardize(image))[layer].float()
-            losses[f"features/{layer}"] = (found - target).square().mean()
-            losses[f"pixels/{layer}"] = (image - batch.contents).square().mean()
+            found = model(standardize(image))[layer]
+            losses[f"features/{layer}"] = squared_error(found, target).mean()
+            losses[f"pixels/{layer}"] = inner(image - batch.contents).square().mean()
         return losses
 
     return terms

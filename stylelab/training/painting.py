@@ -72,16 +72,15 @@ def paint(
             "does not take; use a network of any style"
         )
     content = as_picture(picture).load(size)
-    device = next(network.parameters()).device
     given = style
     if network.kind == "any":
-        given = _read_styles(content, style, blend, colours, style_scale, device)
+        given = _read_styles(content, style, blend, colours, style_scale, network.device)
     elif network.kind == "one" and style is not None:
         raise InputError("this network has learnt its one style and takes no other; leave it out")
     elif network.kind == "many" and style is None:
         raise InputError("this network has many styles; name one, or give shares of them")
     with torch.no_grad():
-        painted = network(content.to(device), given, strength).cpu()
+        painted = network(content.to(network.device), given, strength).cpu()
     if colours == "luminance":
         painted = with_luminance(content, luminance(painted))
     if mask is not None:

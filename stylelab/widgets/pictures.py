@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import ipywidgets as widgets
@@ -25,6 +25,7 @@ CURVE_HEIGHT = 270  # of the curves; they are as wide as the box
 EVERY = 0.3  # seconds, at least, from one live picture to the next
 SHARE = 0.04  # of the time that each of the live views may take, at most
 TERMS = ("total", "content", "style", "tv")
+HELD_OUT = "held out (total)"  # a column of a training's history, with few values
 
 
 class Picture(widgets.Image):  # type: ignore[misc]
@@ -86,7 +87,7 @@ class LossCurve:
     so they are kept, and redrawn only when the curves reach the ends of the axes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = TERMS) -> None:
         self.limits: tuple[float, ...] = ()
         with matplotlib.style.context(STYLE):
             figure = Figure(figsize=(WIDTH / 100, CURVE_HEIGHT / 100), dpi=100)
@@ -96,11 +97,11 @@ class LossCurve:
                 name: self.axes.plot(
                     [],
                     [],
-                    DASHES[name],
+                    "o" if name == HELD_OUT else DASHES.get(name, "-"),
                     label="total (weighted)" if name == "total" else name,
                     animated=True,  # not drawn with the axes
                 )[0]
-                for name in TERMS
+                for name in names
             }
             along_x = self.axes.get_xaxis_transform()
             (self.marks,) = self.axes.plot(
@@ -131,7 +132,7 @@ class LossCurve:
     def draw(self, history: pd.DataFrame) -> bytes:
         """The curves of a history (a row a step) as a PNG file."""
         table = terms(history) if len(history) else pd.DataFrame()
-        table = table.reindex(columns=list(TERMS))  # a method may have fewer groups, or more
+        table = table.reindex(columns=list(self.lines))  # a method may have fewer groups, or more
         # A loss of exactly zero, as content's at the start, has no place on a log scale.
         table = table.astype(float).where(table > 0)
         for name, line in self.lines.items():

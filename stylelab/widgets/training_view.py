@@ -1,0 +1,178 @@
+"""A training to watch in a notebook: curves and held-out pictures while it runs; pause and stop."""
+
+import html
+import threading
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+
+from stylelab.errors import InputError
+from stylelab.training.result import earlier_run
+from stylelab.training.trained import Trained
+from stylelab.training.trainer import Training
+from stylelab.widgets.pictures import (
+    CURVE_HEIGHT,
+    HELD_OUT,
+    WIDTH,
+    LossCurve,
+    Pace,
+    Picture,
+    encode,
+    shown_size,
+)
+
+BUTTONS = {"run": "Run", "pause": "Pause", "stop": "Stop"}
+
+
+class TrainingView:
+    """A training with live curves and a live sheet of held-out pictures.
+
+    A thread makes the steps, so that the notebook stays responsive; each button's method returns at
+    once, and `join` waits. Nothing is trained before `run`.
+
+    >>> view = TrainingView(Training(recipe("johnson"), "night_cafe"), out="runs/night")
+    >>> view.run()
+    >>> view  # displayed by the notebook
+
+    Args:
+        training: what is trained.
+        out: the folder that keeps the run, as for `train`; a run that it holds is gone on with.
+
+    Raises:
+        InputError: the folder holds another run, or a complete one.
+    """
+
+    def __init__(self, training: Training, out: str | Path | None = None) -> None:
+        self.training, self.out = training, None if out is None else Path(out)
+        self.error: Exception | None = None
+        """What ended the training, if anything did."""
+        if self.out is not None:
+            earlier = earlier_run(self.out, training.config, training.identity)
+            if earlier is not None and earlier.state is None:
+                raise InputError(f"'{out}' holds the complete training; load it with Trained.load")
+            if earlier is not None and earlier.state is not None:
+                training.load_state_dict(earlier.state)
+        self._go, self._thread = threading.Event(), threading.Thread(target=lambda: None)
+        self._pace = Pace()
+        self._curves = LossCurve(("total", *training.players[0].loss_weights, HELD_OUT))
+        self._looks = 0  # that the sheet has shown
+        self.buttons = {
+            name: widgets.Button(description=words, layout={"width": "auto"})
+            for name, words in BUTTONS.items()
+        }
+        for press in (self.run, self.pause, self.stop):
+            self.buttons[press.__name__].on_click(lambda _, press=press: press())
+        self.progress = widgets.IntProgress(max=training.steps, layout={"width": "98%"})
+        self.status, self.message = widgets.Label(), widgets.HTML()
+        size = {"width": f"{WIDTH}px", "height": f"{CURVE_HEIGHT}px"}
+        words = "Loss curves of the training: each term, and the total of held-out pictures"
+        self.curve = Picture(format="png", tooltip=words, layout=size)
+        words = "Held-out photographs, and what the network makes of them so far"
+        self.sheet = Picture(format="jpeg", tooltip=words)
+        self._show_sheet()
+        self._show()
+        left = widgets.VBox(
+            [self.curve, widgets.HBox([*self.buttons.values()]), self.progress, self.status,
+             self.message]
+        )  # fmt: skip
+        self.box = widgets.HBox([left, self.sheet], layout={"flex_flow": "row wrap"})
+        self.box.add_class("stylelab-training")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.box._repr_mimebundle_(**kwargs)
+
+    @property
+    def state(self) -> str:
+        """One of ready, running, paused, ended."""
+        if self._thread.is_alive():
+            return "running"
+        if self.training.done or self.error is not None:
+            return "ended"
+        return "paused" if self.training.steps_done else "ready"
+
+    def run(self) -> None:
+        """Begin, or go on, up to the last step."""
+        if self.state in ("running", "ended"):
+            return
+        self._go.set()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+        self._show()
+
+    def pause(self) -> None:
+        """Pause after the current step; `run` goes on."""
+        self._go.clear()
+
+    def stop(self) -> None:
+        """Pause, and wait until what there is lies in the folder."""
+        self.pause()
+        self.join()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait up to ``timeout`` seconds for the steps to end, and return whether they have."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def result(self) -> Trained:
+        """The result so far."""
+        return self.training.result()
+
+    def _work(self) -> None:
+        training = self.training
+        try:
+            while self._go.is_set() and not training.done:
+                training.step()
+                if training.steps_done % training.config.every == 0:
+                    self._save()
+                self._pace.draw(self._show)
+            self._save()
+        except Exception as error:
+            self.error = error
+            text = (
+                str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            )
+            colour = "var(--jp-error-color1, #c62828)"
+            self.message.value = (
+                f'<div role="alert" style="color:{colour}">{html.escape(text)}</div>'
+            )
+        self._show(ending=True)
+
+    def _save(self) -> None:
+        if self.out is not None:
+            self.training.result().save(self.out)
+
+    def _show(self, ending: bool = False) -> None:
+        training = self.training
+        done, steps = training.steps_done, training.steps
+        state = self.state
+        if ending:
+            state = "ended" if training.done or self.error is not None else "paused"
+        self.progress.value = done
+        words = [f"{state}, step {done} of {steps}"]
+        if done:
+            pace = training.seconds / done
+            left = round((steps - done) * pace)
+            words += [f"{pace:.2f} s a step", f"{left // 60}:{left % 60:02} left"]
+        self.status.value = ", ".join(words)
+        for name, states in {"run": ("ready", "paused"), "pause": ("running",)}.items():
+            self.buttons[name].disabled = state not in states
+        self.buttons["stop"].disabled = state != "running"
+        self.curve.value = self._curves.draw(with_held_out(training.history, training.held_out))
+        if len(training.looks) != self._looks or ending:
+            self._show_sheet()
+
+    def _show_sheet(self) -> None:
+        self._looks = len(self.training.looks)
+        image = self.training.sheet
+        height, width = shown_size(image)
+        self.sheet.layout = {"width": f"{width}px", "height": f"{height}px"}
+        self.sheet.value = encode(image)
+
+
+def with_held_out(history: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:
+    """A training's history with the total of held-out pictures at the steps of the looks."""
+    totals = held_out.set_index("step")["total"] if len(held_out) else pd.Series(dtype=float)
+    return history.assign(**{HELD_OUT: history["step"].map(totals)})
