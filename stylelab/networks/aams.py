@@ -36,7 +36,7 @@ SHARPNESS = 50.0  # of the choice among strokes
 RECIPE: dict[str, Any] = {
     "steps": 1500,
     "crop": 96,
-    "learning_rate": 3e-3,
+    "learning_rate": 2e-3,
     "style_weight": 0.0,
     "tv_weight": 0.1,
 }

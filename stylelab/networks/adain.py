@@ -17,7 +17,7 @@ from stylelab.images import standardize
 from stylelab.losses import total_variation
 from stylelab.maths.statistics import adain, moments
 from stylelab.networks.blocks import Batch, read_batch
-from stylelab.networks.decoders import AnyStyle, inner, squared_error
+from stylelab.networks.decoders import AnyStyle, grown, inner, squared_error
 from stylelab.objectives import Terms, standard_weights
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import VGG19
@@ -27,12 +27,11 @@ LAYER = "relu3_1"
 RECIPE: dict[str, Any] = {
     "steps": 1600,
     "crop": 96,
-    "learning_rate": 3e-3,
+    "learning_rate": 2e-3,
     "style_weight": 5.0,
     "tv_weight": 0.3,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
 }
-BEGIN, END = 0.3, 0.5  # of the steps, between which the transform grows to its full strength
 PLAIN = 2  # one example of so many is only decoded
 PIXELS = 100.0  # weight of their squared error, in [0, 1]
 
@@ -66,8 +65,8 @@ def objective(
         content, style = read_batch(model, batch)
         count = len(batch.contents)
         plain = max(1, count // PLAIN) if count > 1 else 0
-        grown = min(1, max(0, (batch.progress - BEGIN) / (END - BEGIN)))
-        strength = batch.contents.new_full((count, 1, 1, 1), grown)
+        part = grown(batch.progress)
+        strength = batch.contents.new_full((count, 1, 1, 1), part)
         strength[:plain] = 0
         target = content[LAYER].lerp(network.transform(content[LAYER], style[LAYER]), strength)
         image = network.decode(target, batch.contents)
@@ -80,7 +79,7 @@ def objective(
             gaps = [
                 squared_error(a, c.lerp(s, strength)).mean() for a, c, s in zip(*read, strict=True)
             ]
-            losses[f"style/{name}"] = torch.stack(gaps).sum()
+            losses[f"style/{name}"] = part * torch.stack(gaps).sum()
         losses["tv"] = total_variation(standardize(image))
         errors = inner(image - batch.contents).square().mean((1, 2, 3))
         alone = strength.flatten() == 0

@@ -20,6 +20,14 @@ CHANNELS, DEPTHS = (3, 64, 128, 256, 512), (1, 2, 2, 4)
 BORDER = 8  # pixels along the edges of a crop, whose features padding has changed
 
 
+BEGIN, END = 0.25, 0.45  # of a training, between which the style comes in
+
+
+def grown(progress: float) -> float:
+    """How far the style has come in, from 0, where decoders only reconstruct, to 1."""
+    return min(1.0, max(0.0, (progress - BEGIN) / (END - BEGIN)))
+
+
 def inner(values: Tensor, stride: int = 1) -> Tensor:
     """What is inside the border of crops, or of their features at a stride."""
     k = BORDER // stride
@@ -30,6 +38,10 @@ def squared_error(found: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared error of each example's features over the mean square of those wanted, (B,)."""
     size = wanted.square().mean((1, 2, 3)).clamp_min(1e-6)
     return (found.float() - wanted).square().mean((1, 2, 3)) / size
+
+
+# The root mean square of VGG-19's features, about: undivided, steps of Adam would be too long.
+SCALE = 4
 
 
 class Decoder(Casting):
@@ -57,13 +69,13 @@ class Decoder(Casting):
         Args:
             like: for each stage, mean and deviation, (2, B, C, 1, 1), that its input is given.
         """
-        x = features.contiguous(memory_format=torch.channels_last)
+        x = features.contiguous(memory_format=torch.channels_last) / SCALE
         for i, stage in enumerate(self.stages):
             if i:
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             if like:
                 mean, deviation = like[i]
-                x = deviation * normalize((F.relu(x) if i else x).float()) + mean
+                x = (deviation * normalize((F.relu(x) if i else x).float()) + mean) / SCALE
             for conv in cast(nn.ModuleList, stage):
                 x = conv(F.relu(x))  # what VGG-19 gives is above 0 already
         return x.float()

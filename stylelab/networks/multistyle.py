@@ -232,7 +232,7 @@ def read_packaged() -> dict[str, Tensor]:
 
 
 def build(options: Options, names: Sequence[str]) -> StyleNetwork:
-    return StyleNetwork(options=options, names=names)
+    return StyleNetwork(source=f"trained: {'+'.join(names)}", options=options, names=names)
 
 
 def objective(

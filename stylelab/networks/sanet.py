@@ -16,7 +16,7 @@ from stylelab.images import standardize
 from stylelab.losses import total_variation
 from stylelab.maths.statistics import moments, normalize
 from stylelab.networks.blocks import Batch, read_batch
-from stylelab.networks.decoders import AnyStyle, Attention, inner, squared_error
+from stylelab.networks.decoders import AnyStyle, Attention, grown, inner, squared_error
 from stylelab.objectives import Terms, standard_weights
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import VGG19
@@ -26,7 +26,7 @@ LAYER, CHANNELS = "relu3_1", 256
 RECIPE: dict[str, Any] = {
     "steps": 1600,
     "crop": 96,
-    "learning_rate": 3e-3,
+    "learning_rate": 2e-3,
     "style_weight": 5.0,
     "tv_weight": 0.3,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
@@ -73,7 +73,8 @@ def objective(
         losses = {f"content/{LAYER}": gap.square().mean()}
         for name in recipe.style_layers:
             pairs = zip(moments(found[name].float()), moments(style[name]), strict=True)
-            losses[f"style/{name}"] = torch.stack([squared_error(*p).mean() for p in pairs]).sum()
+            gaps = torch.stack([squared_error(*pair).mean() for pair in pairs])
+            losses[f"style/{name}"] = grown(batch.progress) * gaps.sum()
         losses["tv"] = total_variation(standardize(image))
         losses["pixels"] = inner(same - batch.contents).square().mean()
         for name in recipe.style_layers:

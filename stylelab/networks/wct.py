@@ -21,7 +21,7 @@ from stylelab.vgg.network import MIRRORED, VGG19
 
 STYLES = "any"
 LAYERS = ("relu3_1", "relu2_1", "relu1_1")  # coarse to fine; deeper ones have too few positions
-RECIPE: dict[str, Any] = {"steps": 1200, "crop": 96, "learning_rate": 3e-3, "style_weight": 0.0}
+RECIPE: dict[str, Any] = {"steps": 1200, "crop": 96, "learning_rate": 1e-3, "style_weight": 0.0}
 PIXELS = 50.0  # weight of their squared error, in [0, 1]
 
 
