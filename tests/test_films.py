@@ -7,9 +7,11 @@ from PIL import Image
 from stylelab import (
     Config,
     InputError,
+    StyleNetwork,
     Transfer,
     camera_move,
     film,
+    paint,
     read_frames,
     sample,
     warping_error,
@@ -197,3 +199,11 @@ def test_bad_input_is_named(tmp_path, clip, config):
         assert "\n" not in str(error.value)
     names = ["cut.gif", "empty", "huge.gif", "long", "text.gif"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_a_network_paints_each_frame_alone(clip):
+    network = StyleNetwork()
+    painted = film(clip[0][:2], "3", network)
+    assert all(
+        torch.equal(x, paint(network, f, "3")) for x, f in zip(painted, clip[0], strict=False)
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageSequence
@@ -24,9 +25,10 @@ from stylelab.images import (
     to_pil,
 )
 from stylelab.maths.flow import optical_flow, positions, sample_at, temporal_loss, visible, warp
+from stylelab.networks.blocks import Network
 from stylelab.plots import Shown, show_webp
 from stylelab.presets import PRESETS
-from stylelab.training.identity import StyleSources
+from stylelab.training.painting import paint
 from stylelab.training.transfer import ExtraTerms, Transfer
 
 MOST_FRAMES = 1000
@@ -35,8 +37,8 @@ LATER_RATE = 1 / 3  # of the learning rate, in frames that start almost done
 
 def film(
     frames: Sequence[Source],
-    style: StyleSources,
-    config: Config = PRESETS["paper"],
+    style: Any,
+    config: Config | Network = PRESETS["paper"],
     later_steps: int | None = None,
     temporal_weight: float = 300.0,
     flows: Sequence[Tensor] | None = None,
@@ -47,7 +49,8 @@ def film(
     Args:
         frames: anything that `load_image` takes, each.
         style, config: as for `Transfer`; ``config.steps`` are those of the first frame. Later
-            ones, which start almost done, take a third of the learning rate.
+            ones, which start almost done, take a third of the learning rate. Or as for `paint`: a
+            network paints each frame alone, and what follows is not for it.
         later_steps: of each later frame; by default half as many.
         temporal_weight: loss weight of `temporal_loss`; 0 leaves only the start of each frame.
         flows: from each frame back to the one before it, one fewer than frames, at the result's
@@ -59,6 +62,8 @@ def film(
     """
     if len(frames) == 0:
         raise InputError("there are no frames; give one or more")
+    if isinstance(config, Network):
+        return [paint(config, frame, style) for frame in frames]
     if config.scales > 1:
         raise InputError("a film takes scales=1: a later frame starts from the one before it")
     if flows is not None and len(flows) != len(frames) - 1:

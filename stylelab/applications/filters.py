@@ -52,8 +52,8 @@ def paint_files(
         targets[target] = path
     for target, path in tqdm(targets.items(), unit="picture", disable=not progress):
         if target.suffix == ".webp":
-            frames = read_frames(path)
-            write_film([paint(network, f, style, **settings) for f in frames], target)
+            frames = [paint(network, f, style, **settings) for f in read_frames(path)]
+            write_film(frames, target)
         else:
             save_image(paint(network, path, style, **settings), target)
     return list(targets)
