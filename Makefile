@@ -24,7 +24,7 @@ check: .venv/installed-test  ## format, lint and types, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-LONG := browser or notebooks or benchmarks or methods or training or films or repair or style_network or sweep
+LONG := browser or notebooks or benchmarks or methods or training or films or repair or style_network or sweep or checkpoints or trainer
 
 lowest: .venv-lowest/installed  ## quick tests with the lowest versions declared, in .venv-lowest (PYTHON=python3.10)
 	.venv-lowest/bin/python -m pytest -k 'not ($(LONG))'
@@ -48,7 +48,7 @@ checkpoints: .venv/installed-test  ## train the shipped networks again (about te
 	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods
+BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks
 QUICK := speed memory objective pixels peak
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four hours)

@@ -145,7 +145,7 @@ def _peak(name: str, size: tuple[int, int]) -> float:
 
 def memory(short: bool) -> None:
     rows = []
-    for name in checkpoint_names():
+    for name in checkpoint_names()[: 1 if short else None]:
         row: dict[str, str] = {"network": name}
         for size in [(96, 144)] if short else [LARGE, HD]:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

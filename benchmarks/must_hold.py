@@ -1,0 +1,237 @@
+"""What must hold of each shipped network, on pictures that it never learnt from, with its figure.
+
+`make checkpoints` writes the figures into the cards, and a test checks them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylelab import (
+    VGG19,
+    Config,
+    gram_matrix,
+    load_image,
+    load_network,
+    paint,
+    sample,
+    standardize,
+    stylize,
+)
+from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
+from stylelab.maths.statistics import moments
+from stylelab.networks.blocks import Network
+from stylelab.networks.loading import checkpoint_names
+from stylelab.networks.solver import losses, read, read_targets, true_adjoint
+
+SIZE = (150, 225)
+UNSEEN = ("chenonceau", "pont_du_gard", "mont_saint_michel")  # samples are in no training
+NEW = ("cafe_terrace_at_night", "night_cafe")  # paintings that networks of any style never saw
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+
+
+@dataclass(frozen=True)
+class Claim:
+    words: str
+    value: float
+    limit: float
+    above: bool = False
+    """Whether the value must be above the limit; otherwise below."""
+
+    @property
+    def holds(self) -> bool:
+        return self.value > self.limit if self.above else self.value < self.limit
+
+    def __str__(self) -> str:
+        word = "above" if self.above else "below"
+        return f"{self.words}: {self.value:.3g} ({word} {self.limit:g})"
+
+
+def picture(name: str) -> Tensor:
+    return load_image(sample(name), SIZE)
+
+
+@torch.no_grad()
+def style_losses(image: Tensor, style: Tensor) -> tuple[float, float]:
+    """Squared distances of Gram matrices, and of means and deviations, over four layers."""
+    vgg = VGG19(LAYERS)
+    found, wanted = (vgg(standardize(x)) for x in (image, style))
+    grams = sum((gram_matrix(found[k]) - gram_matrix(wanted[k])).square().mean() for k in LAYERS)
+    pairs = [
+        pair for k in LAYERS for pair in zip(moments(found[k]), moments(wanted[k]), strict=True)
+    ]
+    return float(grams), float(sum((a - b).square().mean() for a, b in pairs))
+
+
+def gram_loss(image: Tensor, style: Tensor) -> float:
+    return style_losses(image, style)[0]
+
+
+def moments_loss(image: Tensor, style: Tensor) -> float:
+    return style_losses(image, style)[1]
+
+
+def psnr(made: Tensor, image: Tensor) -> float:
+    return float(-10 * torch.log10((made.clamp(0, 1) - image).square().mean()))
+
+
+@torch.no_grad()
+def reconstruction(
+    same: Callable[[Tensor], Tensor], held_out: list[Path], least: float, words: str
+) -> Claim:
+    images = [load_image(path) for path in held_out]
+    found = [psnr(same(image), image) for image in images]
+    return Claim(f"PSNR of held-out photographs, {words}, dB", sum(found) / len(found), least, True)
+
+
+def new_paintings(network: Network, held_out: list[Path]) -> list[Claim]:
+    """Statistics come nearer to a painting's that was never seen, the more so the more strength."""
+    nearer, falls = 0.0, 0.0
+    for content in UNSEEN:
+        for style in map(picture, NEW):
+            image = picture(content)
+            made = [paint(network, image, style, strength=s) for s in (0.0, 0.5, 1.0)]
+            none, half, full = (moments_loss(x, style) for x in made)
+            nearer = max(nearer, full / moments_loss(image, style))
+            falls = max(falls, half / none, full / half)
+    return [
+        Claim("means and deviations, new paintings, against the photograph's, worst", nearer, 0.6),
+        Claim("the same at more strength against less, worst", falls, 1),
+    ]
+
+
+def johnson(network: Network, held_out: list[Path]) -> list[Claim]:
+    style = picture("church_at_auvers")
+    worst = max(
+        gram_loss(paint(network, image), style) / gram_loss(image, style)
+        for image in map(picture, UNSEEN)
+    )
+    return [Claim("style loss of unseen photographs against the unpainted, worst", worst, 0.3)]
+
+
+def multistyle(network: Any, held_out: list[Path]) -> list[Claim]:
+    styles = [picture(name) for name in network.names]
+    worst = 0.0
+    for image in map(picture, UNSEEN):
+        made = [paint(network, image, name) for name in network.names]
+        table = [[gram_loss(x, style) for x in made] for style in styles]
+        for i, row in enumerate(table):
+            worst = max(worst, row[i] / min(v for k, v in enumerate(row) if k != i))
+    return [Claim("style loss in its own style against the best of the others, worst", worst, 1)]
+
+
+def texture(network: Any, held_out: list[Path]) -> list[Claim]:
+    style = load_image(sample("harvest_at_la_crau"), (256, 384))
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.rand(1, 3, 128, 128, generator=generator)
+    config = Config(size=(128, 128), init="noise", content_weight=0, tv_weight=0, steps=300)
+    best = gram_loss(stylize(noise, style, config, progress=False).image, style)
+    made = [network.sample(2, size, generator)[:, None] for size in ((128, 128), (200, 120))]
+    found = max(gram_loss(one, style) for pair in made for one in pair)
+    apart = min(float((one - other).abs().mean()) for one, other in made)
+    return [
+        Claim(
+            "Gram loss of two sizes against noise's, worst", found / gram_loss(noise, style), 0.05
+        ),
+        Claim("the same against an optimised texture's, worst", found / best, 2),
+        Claim("mean difference of two samples", apart, 0.05, True),
+    ]
+
+
+def adain(network: Network, held_out: list[Path]) -> list[Claim]:
+    own = reconstruction(lambda x: network(x, [(x, 1.0)], 0.0), held_out, 22, "at strength 0")
+    return [own, *new_paintings(network, held_out)]
+
+
+def wct(network: Any, held_out: list[Path]) -> list[Claim]:
+    def decoder(layer: str) -> Callable[[Tensor], Tensor]:
+        return lambda x: network.decode(layer, network.encoder(standardize(x))[layer].float(), x)
+
+    claims = [
+        reconstruction(decoder(layer), held_out, least, f"decoder of {layer}")
+        for layer, least in (("relu3_1", 20), ("relu2_1", 24), ("relu1_1", 28))
+    ]
+    image = picture("chenonceau")
+    same = psnr(paint(network, image, image), paint(network, image, image, strength=0))
+    claims.append(
+        Claim("a picture in its own style against its decoding, PSNR, dB", same, 30, True)
+    )
+    return claims + new_paintings(network, held_out)
+
+
+def sanet(network: Network, held_out: list[Path]) -> list[Claim]:
+    own = reconstruction(lambda x: network(x, [(x, 1.0)]), held_out, 20, "in their own style")
+    totals = [
+        sum(
+            moments_loss(paint(which, image, style), style)
+            for image in map(picture, UNSEEN)
+            for style in map(picture, NEW)
+        )
+        for which in (network, load_network("adain"))
+    ]
+    return [
+        own,
+        Claim("style loss on new paintings against AdaIN's", totals[0] / totals[1], 1),
+        *new_paintings(network, held_out),
+    ]
+
+
+def aams(network: Network, held_out: list[Path]) -> list[Claim]:
+    own = reconstruction(lambda x: network(x, [(x, 1.0)], 0.0), held_out, 22, "at strength 0")
+    return [own, *new_paintings(network, held_out)]
+
+
+@torch.no_grad()
+def solver(network: Any, held_out: list[Path]) -> list[Claim]:
+    network = load_network("solver", precision="float32")
+    model, worst = network.encoder, 0.0
+    for image in map(picture, UNSEEN):
+        for style in map(picture, NEW):
+            targets = read_targets(model, image, [(style, 1.0)])
+
+            def total(x: Tensor, targets: Any = targets) -> float:
+                found = losses(read(model, x), targets)
+                weights = {"content": 1.0, "style": network.style_weight}
+                return float(sum(weights[k.split("/")[0]] * v for k, v in found.items()))
+
+            descents = [
+                total(network.solve(image, targets, true_adjoint(model, 0.1 * 2**k), model))
+                for k in range(7)
+            ]
+            learnt = total(network(image, [(style, 1.0)]))
+            worst = max(worst, learnt / min(descents))
+    image, given = picture("chenonceau"), [(picture("night_cafe"), 1.0)]
+    laplacian = to_torch(matting_laplacian(image), image)
+    plain = network(image, given)
+    smooth = network(image, given, regularizer=lambda x: 5000 * matting_loss(x, laplacian))
+    before = network(image.roll(2, 3), given).roll(-2, 3)  # the last frame, moved to this one
+    still = network(image, given, regularizer=lambda x: 30000 * (x - before).square().mean())
+    energy = float(matting_loss(smooth, laplacian) / matting_loss(plain, laplacian))
+    flicker = float((still - before).square().mean() / (plain - before).square().mean())
+    return [
+        Claim("objective against the best gradient descent of six steps, worst", worst, 1),
+        Claim("matting energy with a matting term against without", energy, 0.7),
+        Claim("difference of two frames with a temporal term against without", flicker, 0.7),
+        *new_paintings(network, held_out)[:1],
+    ]
+
+
+CLAIMS: dict[str, Callable[[Any, list[Path]], list[Claim]]] = {
+    f.__name__: f for f in (johnson, multistyle, texture, adain, wct, sanet, aams, solver)
+}
+
+
+def main() -> None:
+    from checkpoints import held_out
+
+    for name in checkpoint_names():
+        for claim in CLAIMS[name](load_network(name), held_out(name)):
+            print(f"{name}: {'' if claim.holds else 'FAILS: '}{claim}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
