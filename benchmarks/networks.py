@@ -28,6 +28,7 @@ from stylelab import (
     load_image,
     load_network,
     paint,
+    plot_images,
     recipe,
     sample,
     save_image,
@@ -47,6 +48,24 @@ HD = (1080, 1920)
 
 def style_for(network: Network) -> Any:
     return {"any": sample(STYLE), "many": 0, "one": None}[network.kind]
+
+
+def sheet(short: bool) -> None:
+    """docs/results/networks.webp: what each network paints, of any style a painting never seen."""
+    content = load_image(sample(CONTENT), (96, 144) if short else LARGE)
+    painting = sample("cafe_terrace_at_night")
+    views = {"photograph": content, "painting": load_image(painting, content.shape[2:])}
+    for name in checkpoint_names():
+        network = load_network(name)
+        if network.kind == "any":
+            views[name] = paint(network, content, painting)
+        elif name != "texture":
+            style = "harvest_at_la_crau" if network.kind == "many" else None
+            views[f"{name}, a painting of its own"] = paint(network, content, style)
+    figure = plot_images(views, 3, 1.9)
+    if not short:
+        path = Path(__file__).parents[1] / "docs" / "results" / "networks.webp"
+        figure.savefig(path, format="webp", dpi=110, pil_kwargs={"quality": 80})
 
 
 def pictures(short: bool) -> None:
@@ -215,7 +234,7 @@ def start(short: bool) -> None:
 
 def main() -> None:
     short = quick()
-    for part in (pictures, training_step, memory, film, start):
+    for part in (sheet, pictures, training_step, memory, film, start):
         part(short)
 
 

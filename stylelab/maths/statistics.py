@@ -33,34 +33,45 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
 
 
 def whiten(features: Tensor) -> Tensor:
-    """Features with mean zero and, as far as they have the rank for it, no covariance (ZCA).
+    """Features (1, C, H, W) with mean zero and, as far as their rank goes, unit covariance (ZCA).
 
-    E D^(-1/2) E^T (f - m), for a covariance of E D E^T; computed in float64.
+    E D^(-1/2) E^T (f - m), for a covariance of E D E^T.
     """
-    _, roots, vectors, centred = _spectrum(features)
-    white = vectors @ ((vectors.mT @ centred) / roots[:, None])
-    return white.view(features.shape).to(features)
+    mean, roots, vectors = _spectrum(features)
+    return _affine(features, (vectors / roots) @ vectors.mT, mean, torch.zeros_like(mean))
 
 
 def wct(content: Tensor, style: Tensor) -> Tensor:
     """Give the content's features the style's mean and covariance (Li et al. 2017).
 
-    The content is whitened, then coloured: E D^(1/2) E^T f + m, for the style's covariance
-    E D E^T and mean m. Computed in float64.
+    With covariances E D E^T, the content is whitened by E_c D_c^(-1/2) E_c^T, then coloured by
+    E_s D_s^(1/2) E_s^T; both are one matrix.
     """
-    mean, roots, vectors, _ = _spectrum(style)
-    white = whiten(content.cpu().double())[0].flatten(1)
-    coloured = (vectors * roots) @ (vectors.mT @ white) + mean
-    return coloured.view(content.shape).to(content)
+    mean_c, roots_c, vectors_c = _spectrum(content)
+    mean_s, roots_s, vectors_s = _spectrum(style)
+    white = (vectors_c / roots_c) @ vectors_c.mT
+    return _affine(content, (vectors_s * roots_s) @ (vectors_s.mT @ white), mean_c, mean_s)
 
 
-def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean (C, 1), roots of the covariance's eigenvalues (R,), their vectors (C, R), f - mean."""
-    f = features[0].flatten(1).cpu().double()  # (C, H*W); not every GPU has float64
+def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (C, 1), roots of the covariance's eigenvalues (R,), and their vectors (C, R).
+
+    Eigenvalues are computed in float64, on the CPU: not every GPU has it.
+    """
+    f = features[0].flatten(1)
     mean = f.mean(1, keepdim=True)
-    values, vectors = torch.linalg.eigh((f - mean) @ (f - mean).mT / f.shape[1])
+    centred = f - mean
+    spread = (centred @ centred.mT).cpu().double() / f.shape[1]
+    values, vectors = torch.linalg.eigh(spread)
     kept = values > CUT * values[-1]
-    return mean, values[kept].sqrt(), vectors[:, kept], f - mean
+    return mean.cpu().double(), values[kept].sqrt(), vectors[:, kept]
+
+
+def _affine(features: Tensor, matrix: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """matrix (f - before) + after at each position of a map (1, C, H, W)."""
+    shift = (after - matrix @ before).to(features)
+    found = torch.addmm(shift, matrix.to(features), features[0].flatten(1))
+    return found.view(features.shape)
 
 
 def covariance(features: Tensor) -> tuple[Tensor, Tensor]:

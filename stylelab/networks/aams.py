@@ -22,7 +22,7 @@ from stylelab.losses import total_variation
 from stylelab.maths.patches import style_swap
 from stylelab.maths.statistics import moments, wct, whiten
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
-from stylelab.networks.decoders import Attention, Decoder, inner, squared_error
+from stylelab.networks.decoders import Attention, Decoder, inner, squared_error, towards
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -56,7 +56,7 @@ class AAMS(Network):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = VGG19(LAYERS, padding="reflect")
-        self.attention = Attention(256)
+        self.attention = Attention(256, 32)
         self.decoder = Decoder(LAYERS[0])
 
     def encode(self, image: Tensor) -> dict[str, Tensor]:
@@ -66,23 +66,16 @@ class AAMS(Network):
         return {layer: found[layer].float() for layer in LAYERS}
 
     def attend(self, features: Tensor) -> Tensor:
-        """What is decoded: features (B, C, H, W), and the attention to themselves."""
-        added: Tensor = self.attention(features, features)
-        return features + added
+        """What is added to features (B, C, H, W) by their attention to themselves."""
+        found: Tensor = self.attention(features, features)
+        return found
 
     def decode(self, features: Tensor, like: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """The image of features, cut to a size; ``like``: see `Decoder`. Not clipped."""
         found: Tensor = self.decoder(features, like)
         return found[:, :, : size[0], : size[1]]
 
-    def salience(self, features: Tensor) -> Tensor:
-        """How strong the attention is at each position of (1, C, H, W), smoothed: from 0 to 1."""
-        strength = self.attention(features, features).abs().mean(1, keepdim=True)
-        smooth = F.avg_pool2d(F.pad(strength, (2, 2, 2, 2), "replicate"), 5, 1)
-        low, high = smooth.aminmax()
-        return (smooth - low) / (high - low).clamp_min(1e-6)
-
-    def transform(self, content: Tensor, style: Tensor) -> Tensor:
+    def transform(self, content: Tensor, style: Tensor, salience: Tensor) -> Tensor:
         """Features (1, C, H, W) in strokes of the style (1, C, h, w), and with its covariance."""
         plain, white = whiten(content), whiten(style)
         strokes = []
@@ -91,20 +84,31 @@ class AAMS(Network):
             scaled = F.interpolate(white, size, mode="bilinear", antialias=True)
             strokes.append(style_swap(plain, scaled, STRIDE, PATCH))
         # Where there is most attention, the content's own lines remain.
-        return wct(fuse([*strokes, plain], self.salience(content)), style)
+        return wct(fuse([*strokes, plain], salience), style)
 
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
         own = self.encode(image)
-        content = self.attend(own[LAYERS[0]])
+        added = self.attend(own[LAYERS[0]])
+        content, where = own[LAYERS[0]] + added, salience(added)
         deep, like = torch.zeros_like(content), [torch.zeros_like(m) for m in read_moments(own)]
         for picture, share in style:
             found = self.encode(picture)
-            target = self.attend(found[LAYERS[0]])
-            deep += share * torch.cat([self.transform(one[None], target) for one in content])
+            target = found[LAYERS[0]] + self.attend(found[LAYERS[0]])
+            pairs = zip(content[:, None], where[:, None], strict=True)
+            deep += share * torch.cat([self.transform(f, target, s) for f, s in pairs])
             for total, of in zip(like, read_moments(found), strict=True):
                 total += share * of
-        mixed = [a.lerp(b, strength) for a, b in zip(read_moments(own), like, strict=True)]
-        return self.decode(content.lerp(deep, strength), mixed, image.shape[2:]).clamp(0, 1)
+        pairs = zip(read_moments(own), like, strict=True)
+        wanted = [towards(a, b, strength) for a, b in pairs]
+        return self.decode(towards(content, deep, strength), wanted, image.shape[2:]).clamp(0, 1)
+
+
+def salience(added: Tensor) -> Tensor:
+    """How strong attention (B, C, H, W) is at each position, smoothed: (B, 1, H, W), 0 to 1."""
+    strength = added.abs().mean(1, keepdim=True)
+    smooth = F.avg_pool2d(F.pad(strength, (2, 2, 2, 2), "replicate"), 5, 1)
+    low, high = (f(smooth, (2, 3), keepdim=True) for f in (torch.amin, torch.amax))
+    return (smooth - low) / (high - low).clamp_min(1e-6)
 
 
 def read_moments(features: Mapping[str, Tensor]) -> list[Tensor]:
@@ -151,7 +155,7 @@ def objective(
     def terms(batch: Batch) -> Terms:
         targets = read_layers(model, standardize(batch.contents), LAYERS)
         deep = targets[LAYERS[0]]
-        added = network.attention(deep, deep)
+        added = network.attend(deep)
         image = network.decode(deep + added, read_moments(targets), batch.contents.shape[2:])
         found = model(standardize(image))
         return {

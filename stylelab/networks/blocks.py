@@ -63,17 +63,19 @@ class Network(Casting):
     def learnt(self) -> dict[str, Tensor]:
         """The tensors that training changes: all but those of an encoder, by name."""
         state = self.state_dict().items()
-        return {name: value for name, value in state if not name.startswith("encoder.")}
+        return {name: value for name, value in state if not name.startswith("encoder")}
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute convolutions in float32 or in bfloat16."""
         for module in self.modules():
             if isinstance(module, Casting):
                 module.reduced = dtype == torch.bfloat16
-        encoder = getattr(self, "encoder", None)
-        if encoder is not None and next(encoder.parameters()).dtype != dtype:
-            # Built anew, because a rounded weight stays rounded.
-            self.encoder = VGG19(encoder.layers, padding="reflect").to(self.device, dtype)
+        for name, module in [*self.named_modules()]:
+            if isinstance(module, VGG19) and next(module.parameters()).dtype != dtype:
+                # Built anew, because a rounded weight stays rounded.
+                parent, _, key = name.rpartition(".")
+                built = VGG19(module.layers, padding="reflect").to(self.device, dtype)
+                setattr(self.get_submodule(parent), key, built)
 
 
 def style_objectives(styles: Sequence[Tensor], model: VGG19, recipe: Recipe) -> list[Objective]:

@@ -28,6 +28,11 @@ def grown(progress: float) -> float:
     return min(1.0, max(0.0, (progress - BEGIN) / (END - BEGIN)))
 
 
+def towards(content: Tensor, styled: Tensor, strength: float) -> Tensor:
+    """Features between the content's and the transformed."""
+    return styled if strength == 1 else content.lerp(styled, strength)
+
+
 def inner(values: Tensor, stride: int = 1) -> Tensor:
     """What is inside the border of crops, or of their features at a stride."""
     k = BORDER // stride
@@ -88,10 +93,9 @@ class Attention(nn.Module):
     and so is what follows the sum.
     """
 
-    SIDE = 64  # positions a side that are attended to, at most: each pair of positions takes memory
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, side: int = 64) -> None:
         super().__init__()
+        self.side = side  # positions a side that are attended to, at most: each pair takes memory
         self.query, self.key = (nn.Conv2d(channels, 64, 1) for _ in range(2))
         self.value, self.out = (nn.Conv2d(channels, channels, 1) for _ in range(2))
 
@@ -103,7 +107,7 @@ class Attention(nn.Module):
 
     def forward(self, features: Tensor, others: Tensor) -> Tensor:
         """(B, C, H, W), from features of that shape and others (B or 1, C, h, w)."""
-        sides = min(others.shape[2], self.SIDE), min(others.shape[3], self.SIDE)
+        sides = min(others.shape[2], self.side), min(others.shape[3], self.side)
         # Values are the raw features: normalised ones have lost the style's contrast.
         others = F.adaptive_avg_pool2d(others, sides).expand(len(features), -1, -1, -1)
         values = self.value(others).flatten(2)  # (B, C, Q)
@@ -148,5 +152,5 @@ class AnyStyle(Network, ABC):
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
         features = self.encode(image)
         styled = [share * self.transform(features, self.encode(one)) for one, share in style]
-        mixed = features.lerp(torch.stack(styled).sum(0), strength)
+        mixed = towards(features, torch.stack(styled).sum(0), strength)
         return self.decode(mixed, image).clamp(0, 1)

@@ -14,7 +14,7 @@ from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.maths.statistics import wct
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
-from stylelab.networks.decoders import Decoder, inner, squared_error
+from stylelab.networks.decoders import Decoder, inner, squared_error, towards
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -37,8 +37,13 @@ class WCT(Network):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = VGG19(LAYERS, padding="reflect")
+        self.encoders = nn.ModuleDict({k: VGG19([k], padding="reflect") for k in LAYERS})
         self.decoders = nn.ModuleDict({layer: Decoder(layer) for layer in LAYERS})
+
+    def encode(self, layer: str, image: Tensor) -> Tensor:
+        """A layer's features (B, C, h, w) of images in [0, 1], in float32."""
+        found: Tensor = self.encoders[layer](standardize(image))[layer]
+        return found.float()
 
     def decode(self, layer: str, features: Tensor, like: Tensor) -> Tensor:
         """The image of a layer's features, cut to the size of another; not clipped."""
@@ -47,15 +52,13 @@ class WCT(Network):
 
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
         check_image(image, MIRRORED + 1)
-        read = [(self.encoder(standardize(one)), share) for one, share in style]
         for layer in LAYERS:
-            features = self.encoder(standardize(image))[layer].float()
-            styled = [
-                share * torch.cat([wct(one[None], found[layer].float()) for one in features])
-                for found, share in read
-            ]
-            mixed = features.lerp(torch.stack(styled).sum(0), strength)
-            image = self.decode(layer, mixed, image).clamp(0, 1)
+            features, styled = self.encode(layer, image), []
+            for picture, share in style:
+                wanted = self.encode(layer, picture)
+                styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
+            found = towards(features, torch.stack(styled).sum(0), strength)
+            image = self.decode(layer, found, image).clamp(0, 1)
         return image
 
 
