@@ -61,7 +61,8 @@ def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     f = features[0].flatten(1)
     mean = f.mean(1, keepdim=True)
     centred = f - mean
-    spread = (centred @ centred.mT).cpu().double() / f.shape[1]
+    with torch.autocast(f.device.type, enabled=False):
+        spread = (centred @ centred.mT).cpu().double() / f.shape[1]
     values, vectors = torch.linalg.eigh(spread)
     kept = values > CUT * values[-1]
     return mean.cpu().double(), values[kept].sqrt(), vectors[:, kept]
@@ -70,7 +71,8 @@ def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _affine(features: Tensor, matrix: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """matrix (f - before) + after at each position of a map (1, C, H, W)."""
     shift = (after - matrix @ before).to(features)
-    found = torch.addmm(shift, matrix.to(features), features[0].flatten(1))
+    with torch.autocast(features.device.type, enabled=False):
+        found = torch.addmm(shift, matrix.to(features), features[0].flatten(1))
     return found.view(features.shape)
 
 

@@ -25,10 +25,10 @@ from stylelab.vgg.network import VGG19
 STYLES = "any"
 LAYER = "relu3_1"
 RECIPE: dict[str, Any] = {
-    "steps": 1600,
+    "steps": 1400,
     "crop": 96,
-    "learning_rate": 2e-3,
-    "style_weight": 2.0,
+    "learning_rate": 1e-3,
+    "style_weight": 3.0,
     "tv_weight": 0.3,
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
 }

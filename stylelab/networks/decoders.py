@@ -20,7 +20,7 @@ CHANNELS, DEPTHS = (3, 64, 128, 256, 512), (1, 2, 2, 4)
 BORDER = 8  # pixels along the edges of a crop, whose features padding has changed
 
 
-BEGIN, END = 0.25, 0.45  # of a training, between which the style comes in
+BEGIN, END = 0.35, 0.5  # of a training, between which the style comes in
 
 
 def grown(progress: float) -> float:

@@ -25,7 +25,6 @@ RECIPE: dict[str, Any] = {
     "steps": 1000,
     "learning_rate": 3e-3,
     "method": "wasserstein",
-    "content_weight": 2.0,
 }
 
 

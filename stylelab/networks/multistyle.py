@@ -44,10 +44,9 @@ STAGES = (
 
 STYLES = "many"
 RECIPE: dict[str, Any] = {
-    "steps": 1500,
+    "steps": 1200,
     "learning_rate": 3e-3,
     "method": "wasserstein",
-    "content_weight": 2.0,
 }
 
 

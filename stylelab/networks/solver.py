@@ -103,10 +103,11 @@ class Solver(Network):
         found, (content, grams) = {}, targets
         for layer, f in features.items():
             size, channels = f[0].numel(), f.shape[1]
-            gap = gram_matrix(f) - grams[layer]
-            scale = 4 * self.style_weight / (size * channels**2)
-            found[layer] = scale * (gap @ f.flatten(2)).view(f.shape)
-        found[LAYERS[-1]] = found[LAYERS[-1]] + 2 * (features[LAYERS[-1]] - content) / size
+            gap = 4 * self.style_weight / (size * channels**2) * (gram_matrix(f) - grams[layer])
+            rows = f.permute(0, 2, 3, 1)  # positions before channels: in VGG-19's layout no copy
+            product = rows.flatten(1, 2) @ gap.to(f.dtype)
+            found[layer] = product.view(rows.shape).permute(0, 3, 1, 2)
+        found[LAYERS[-1]] = found[LAYERS[-1]] + 2 * (f - content) / size
         return found
 
     def solve(
@@ -141,7 +142,7 @@ class Solver(Network):
             nonlocal step
             for layer, gradient in gradients.items():
                 if layer not in scales:
-                    power = gradient.detach().square().mean((1, 2, 3), keepdim=True)
+                    power = gradient.detach().float().square().mean((1, 2, 3), keepdim=True)
                     scales[layer] = power.clamp_min(1e-30).rsqrt()
             scaled = [gradients[layer] * scales[layer] for layer in LAYERS]
             step += 1
@@ -164,9 +165,9 @@ class Solver(Network):
 
 
 def read(model: VGG19, image: Tensor) -> Features:
-    """Features of images in [0, 1], (B, C, h, w), in float32."""
-    found = model(standardize(image))
-    return {layer: found[layer].float() for layer in LAYERS}
+    """Features of images in [0, 1], (B, C, h, w)."""
+    found: Features = model(standardize(image))
+    return {layer: found[layer] for layer in LAYERS}
 
 
 def read_targets(model: VGG19, image: Tensor, style: Pictures, strength: float = 1.0) -> Targets:
@@ -176,13 +177,13 @@ def read_targets(model: VGG19, image: Tensor, style: Pictures, strength: float =
     for layer, f in own.items():
         wanted = torch.stack([share * gram_matrix(of[layer]) for of, share in found]).sum(0)
         grams[layer] = gram_matrix(f).lerp(wanted, strength)
-    return own[LAYERS[-1]], grams
+    return own[LAYERS[-1]].float(), grams
 
 
 def losses(features: Features, targets: Targets) -> Terms:
     """Content and style loss, each averaged over the batch."""
     content, grams = targets
-    found: Terms = {f"content/{LAYERS[-1]}": F.mse_loss(features[LAYERS[-1]], content)}
+    found: Terms = {f"content/{LAYERS[-1]}": F.mse_loss(features[LAYERS[-1]].float(), content)}
     for layer in LAYERS:
         gap = gram_matrix(features[layer]) - grams[layer]
         found[f"style/{layer}"] = gap.square().mean()
