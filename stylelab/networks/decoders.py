@@ -144,6 +144,10 @@ class AnyStyle(Network, ABC):
     def transform(self, content: Tensor, style: Tensor) -> Tensor:
         """The content's features (B, C, H, W), made like the style's (B or 1, C, h, w)."""
 
+    def own(self, content: Tensor) -> Tensor:
+        """The features that give the content back when they are decoded: strength 0."""
+        return content
+
     def decode(self, features: Tensor, like: Tensor) -> Tensor:
         """The image of features, cut to the size of another; not clipped."""
         found: Tensor = self.decoder(features)
@@ -152,5 +156,5 @@ class AnyStyle(Network, ABC):
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
         features = self.encode(image)
         styled = [share * self.transform(features, self.encode(one)) for one, share in style]
-        mixed = towards(features, torch.stack(styled).sum(0), strength)
+        mixed = towards(self.own(features), torch.stack(styled).sum(0), strength)
         return self.decode(mixed, image).clamp(0, 1)

@@ -48,6 +48,9 @@ class SANet(AnyStyle):
         added: Tensor = self.attention(content, style)
         return content + added
 
+    def own(self, content: Tensor) -> Tensor:
+        return self.transform(content, content)
+
 
 def build(options: Options, names: Sequence[str]) -> SANet:
     return SANet()

@@ -27,7 +27,7 @@ from stylelab.vgg.network import MIRRORED, VGG19
 STYLES = "any"
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # the last holds the content, too
 RECIPE: dict[str, Any] = {
-    "steps": 800,
+    "steps": 700,
     "crop": 64,
     "learning_rate": 1e-3,
     "content_layers": LAYERS[-1:],
@@ -69,7 +69,7 @@ class Learned(Casting):
             ]
         )
         self.output = convolution(widths[0], 3, 5, bias=False)
-        self.rates = nn.Parameter(torch.full((steps,), 0.02))
+        self.rates = nn.Parameter(torch.full((steps,), 0.04))
 
     def forward(self, gradients: Sequence[Tensor], step: int) -> Tensor:
         """Gradients (B, C, h, w), shallow to deep; (B, 3, H, W)."""
