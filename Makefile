@@ -44,14 +44,14 @@ notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
 
-checkpoints: .venv/installed-test  ## train the shipped networks again (about ten minutes on two cores)
+checkpoints: .venv/installed-test  ## train the shipped networks again (about two hours on one core)
 	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
 
 BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks
 QUICK := speed memory objective pixels peak
 
-bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four hours)
+bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four and a half hours)
 	@rm -rf runs/bench
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/objective.py --style-weight 10000 --steps 300

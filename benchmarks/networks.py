@@ -204,8 +204,8 @@ def film(short: bool) -> None:
 
 def start(short: bool) -> None:
     """Whether a network's picture is a better start for the pixels than the photograph."""
-    pairs = PAIRS[:1] if short else [PAIRS[0], PAIRS[3], *NEW]
-    counts = (3,) if short else (20, 40, 80, 120)
+    pairs = PAIRS[:1] if short else [PAIRS[0], NEW[0]]
+    counts = (3,) if short else (30, 60, 120)
     rows = []
     with TemporaryDirectory() as folder:
         for pair in pairs:
