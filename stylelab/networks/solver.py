@@ -2,9 +2,12 @@
 
 Gradient descent on the loss of Gatys, Ecker and Bethge needs the gradient at the pixels, which is
 the adjoint of VGG-19's derivative, applied to the gradient at the features. Here a small network
-takes the place of the adjoint, x <- x - D(dL/dF), and is trained so that six such steps go far.
-The loss is not part of the network: when it runs, regularisers of the picture are added,
+takes the place of the adjoint, x <- x - D(dL/dF), and is trained so that six such steps go far. The
+loss is not part of the network: when it runs, regularisers of the picture are added,
 x <- x - D(dL/dF) - grad R(x), with nothing trained again.
+
+The shipped one brings the loss to a third of the photograph's. Gradient descent at the best rate,
+which has to be found for each pair, gets farther in six steps, each of which costs twice as much.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +30,7 @@ from stylelab.vgg.network import MIRRORED, VGG19
 STYLES = "any"
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # the last holds the content, too
 RECIPE: dict[str, Any] = {
-    "steps": 700,
+    "steps": 800,
     "crop": 64,
     "learning_rate": 1e-3,
     "content_layers": LAYERS[-1:],
@@ -69,7 +72,7 @@ class Learned(Casting):
             ]
         )
         self.output = convolution(widths[0], 3, 5, bias=False)
-        self.rates = nn.Parameter(torch.full((steps,), 0.04))
+        self.rates = nn.Parameter(torch.full((steps,), 0.02))
 
     def forward(self, gradients: Sequence[Tensor], step: int) -> Tensor:
         """Gradients (B, C, h, w), shallow to deep; (B, 3, H, W)."""
