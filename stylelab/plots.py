@@ -59,7 +59,7 @@ def plot_images(
     images: Mapping[str, Tensor], columns: int | None = None, height: float = 3.0
 ) -> Figure:
     """Images (1, 3, H, W) in rows of ``columns`` (default: one row), ``height`` inches high."""
-    columns = columns or len(images)
+    columns = min(columns or len(images), len(images))
     rows = -(-len(images) // columns)
     ratios = [image.shape[-1] / image.shape[-2] for image in images.values()]
     widths = [max(ratios[column::columns]) for column in range(columns)]

@@ -46,12 +46,14 @@ def small(name, folder, steps=5, **settings):
     )
 
 
-@pytest.mark.parametrize("name", ["johnson", "texture", "multistyle", "adain", "wct", "sanet"])
+@pytest.mark.parametrize(
+    "name", ["johnson", "texture", "multistyle", "adain", "wct", "sanet", "aams", "solver"]
+)
 def test_a_few_steps_lower_the_losses_of_held_out_pictures(name, folder):
     style = STYLE.get(name, "night_cafe" if name == "texture" else ())
     for seed in (0, 1):
         result = train(
-            name, style, folder, steps=40, every=20, progress=False, seed=seed,
+            name, style, folder, steps=40, every=4, progress=False, seed=seed,
             **{k: v for k, v in SMALL.items() if k not in ("every", "weights")},
         )  # fmt: skip
         before, after = train_losses(result)
@@ -59,8 +61,8 @@ def test_a_few_steps_lower_the_losses_of_held_out_pictures(name, folder):
 
 
 def train_losses(result):
-    first = result.history["total"].iloc[:3].mean()
-    return float(first), float(result.held_out["total"].iloc[-1])
+    totals = result.held_out["total"]  # of the same crops at each look
+    return float(totals.iloc[0]), float(totals.iloc[-1])
 
 
 def test_a_run_folder_holds_the_network_its_history_its_sheet_and_its_card(folder, tmp_path):
@@ -194,14 +196,14 @@ def test_the_walk_through_of_contributing_trains_and_paints(folder, tmp_path):
     try:
         NETWORKS.load_file(tmp_path / f"{name}.py")
         result = train(name, "night_cafe", folder, tmp_path / "run", steps=30, progress=False,
-                       **{**SMALL, "every": 15})  # fmt: skip
+                       **{**SMALL, "every": 3})  # fmt: skip
         before, after = train_losses(result)
         assert after < before
         assert paint(tmp_path / "run", sample("chenonceau"), size=64).shape[3] == 64
         NETWORKS.sources[name] += "#"
         with pytest.raises(InputError, match="holds another run"):
             train(name, "night_cafe", folder, tmp_path / "run", steps=30, progress=False,
-                  **{**SMALL, "every": 15})  # fmt: skip
+                  **{**SMALL, "every": 3})  # fmt: skip
     finally:
         NETWORKS.own.clear()
         NETWORKS.sources.clear()

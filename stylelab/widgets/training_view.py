@@ -32,9 +32,8 @@ class TrainingView:
     A thread makes the steps, so that the notebook stays responsive; each button's method returns at
     once, and `join` waits. Nothing is trained before `run`.
 
-    >>> view = TrainingView(Training(recipe("johnson"), "night_cafe"), out="runs/night")
-    >>> view.run()
-    >>> view  # displayed by the notebook
+    For example ``view = TrainingView(Training(recipe("johnson"), "night_cafe"), "runs/night")``;
+    after ``view.run()``, a cell that ends in ``view`` shows it.
 
     Args:
         training: what is trained.
