@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,15 @@ def picture(name: str) -> Tensor:
     return load_image(sample(name), SIZE)
 
 
+@cache
+def vgg() -> VGG19:
+    return VGG19(LAYERS)
+
+
 @torch.no_grad()
 def style_losses(image: Tensor, style: Tensor) -> tuple[float, float]:
     """Squared distances of Gram matrices, and of means and deviations, over four layers."""
-    vgg = VGG19(LAYERS)
-    found, wanted = (vgg(standardize(x)) for x in (image, style))
+    found, wanted = (vgg()(standardize(x)) for x in (image, style))
     grams = sum((gram_matrix(found[k]) - gram_matrix(wanted[k])).square().mean() for k in LAYERS)
     pairs = [
         pair for k in LAYERS for pair in zip(moments(found[k]), moments(wanted[k]), strict=True)

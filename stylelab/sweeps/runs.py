@@ -232,12 +232,12 @@ def status(folder: Path) -> tuple[str, dict[str, Any]]:
 def collect(out: str | Path) -> pd.DataFrame:
     """The table of all runs in a folder, at any time; see `Sweep.table`."""
     rows: list[dict[str, Any]] = []
+    transfers, trainings = Config().to_dict(), Recipe(network="johnson").to_dict()
     names: dict[str, None] = {}  # of all settings, in their order
     for path in Path(out).glob("*/run.json"):
         spec = json.loads(path.read_text("utf-8"))
         word, record = status(path.parent)
-        network = spec["config"].get("network")
-        usual = (Recipe(network=network) if network else Config()).to_dict()
+        usual = trainings if "network" in spec["config"] else transfers
         names |= dict.fromkeys(usual)
         settings = flat({**usual, **spec["config"]})  # which an earlier version did not all have
         pictures = {"content": Path(spec["content"]).stem}

@@ -17,7 +17,7 @@ from stylelab.presets import PRESETS
 from stylelab.sample_pictures import find, samples
 from stylelab.training.painting import paint
 from stylelab.widgets.live_lab import LiveLab
-from stylelab.widgets.pictures import Picture, encode, shown_size
+from stylelab.widgets.pictures import Picture, encode, message, shown_size
 
 OWN, PACKAGED = "own network", "26 styles"
 
@@ -108,7 +108,7 @@ class Painter:
         try:
             network = self.network
         except InputError as fault:
-            self._say(fault)
+            self.message.value = message(str(fault), fault=True)
             if change is None:
                 raise
             return
@@ -164,7 +164,3 @@ class Painter:
         self.box.children = (self.box.children[0], self.lab.panel.box)
         self.lab.run()
         return self.lab
-
-    def _say(self, fault: InputError) -> None:
-        colour = "var(--jp-error-color1, #c62828)"
-        self.message.value = f'<div role="alert" style="color:{colour}">{fault}</div>'

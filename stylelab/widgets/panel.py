@@ -1,6 +1,5 @@
 """The panel of the live lab: its widgets and their texts, without any computation."""
 
-import html
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +17,15 @@ from stylelab.images import load_image
 from stylelab.presets import PRESETS, preset_name
 from stylelab.registry import METHODS
 from stylelab.sample_pictures import find, sample, samples
-from stylelab.widgets.pictures import WIDTH, LossCurve, Picture, curve_picture, encode, shown_size
+from stylelab.widgets.pictures import (
+    WIDTH,
+    LossCurve,
+    Picture,
+    curve_picture,
+    encode,
+    message,
+    shown_size,
+)
 
 OWN, NONE = "own settings", "none"
 SIZES: dict[str, tuple[int, int] | int] = {
@@ -274,11 +281,7 @@ class Panel:
 
     def show_words(self, words: str, fault: bool = False) -> None:
         """Show a line of plain text under the buttons, HTML-escaped."""
-        role, colour = (
-            ("alert", "var(--jp-error-color1, #c62828)") if fault else ("status", "inherit")
-        )
-        line = f'<div role="{role}" style="color:{colour};line-height:1.4">{html.escape(words)}'
-        self.message.value = f"{line}</div>" if words else ""
+        self.message.value = message(words, fault)
 
 
 def _fraction(

@@ -1,5 +1,6 @@
 """Live pictures and loss curves of a run, encoded for a page fast enough to follow it."""
 
+import html
 import io
 import time
 from collections.abc import Callable, Sequence
@@ -45,6 +46,13 @@ def curve_picture(run: str) -> Picture:
     return Picture(
         format="png", layout={"margin": "0", "object_fit": "fill", **size}, tooltip=words
     )
+
+
+def message(words: str, fault: bool = False) -> str:
+    """A line of plain text as HTML, escaped and announced to screen readers; faults in red."""
+    role, colour = ("alert", "var(--jp-error-color1, #c62828)") if fault else ("status", "inherit")
+    line = f'<div role="{role}" style="color:{colour};line-height:1.4">{html.escape(words)}'
+    return f"{line}</div>" if words else ""
 
 
 def encode(image: Tensor, before: Tensor | None = None, divide: float = 0.0) -> bytes:

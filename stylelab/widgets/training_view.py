@@ -1,6 +1,5 @@
 """A training to watch in a notebook: curves and held-out pictures while it runs; pause and stop."""
 
-import html
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from stylelab.widgets.pictures import (
     Pace,
     Picture,
     encode,
+    message,
     shown_size,
 )
 
@@ -124,7 +124,7 @@ class TrainingView:
         try:
             while self._go.is_set() and not training.done:
                 training.step()
-                if training.steps_done % training.config.every == 0:
+                if training.steps_done % training.config.every == 0 and not training.done:
                     self._save()
                 self._pace.draw(self._show)
             self._save()
@@ -133,10 +133,7 @@ class TrainingView:
             text = (
                 str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             )
-            colour = "var(--jp-error-color1, #c62828)"
-            self.message.value = (
-                f'<div role="alert" style="color:{colour}">{html.escape(text)}</div>'
-            )
+            self.message.value = message(text, fault=True)
         self._show(ending=True)
 
     def _save(self) -> None:
