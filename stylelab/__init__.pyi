@@ -3,6 +3,7 @@ from .applications.films import film as film
 from .applications.films import read_frames as read_frames
 from .applications.films import write_film as write_film
 from .applications.repairs import repair as repair
+from .applications.transitions import transition as transition
 from .config import Config as Config
 from .errors import InputError as InputError
 from .exercises import check as check
@@ -38,6 +39,7 @@ from .plots import show as show
 from .presets import PRESETS as PRESETS
 from .recipes import Recipe as Recipe
 from .recipes import recipe as recipe
+from .registry import GANS as GANS
 from .registry import METHODS as METHODS
 from .registry import NETWORKS as NETWORKS
 from .registry import load_method as load_method

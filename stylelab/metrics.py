@@ -6,13 +6,13 @@ Every metric takes images (1, 3, H, W) in [0, 1] on the CPU and returns a float.
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.images import standardize
 from stylelab.losses import gram_matrix
+from stylelab.maths.lab import to_lab
 from stylelab.vgg.network import VGG19
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, applied to gamma-encoded values
@@ -79,7 +79,7 @@ def colour_distance(image: Tensor, style: Tensor) -> float:
     """
     from scipy.stats import wasserstein_distance  # here, because it takes 60 MB
 
-    a, b = (_lab(x).reshape(-1, 3) for x in (image, style))
+    a, b = (to_lab(x)[0].flatten(1).T.numpy() for x in (image, style))
     return float(sum(wasserstein_distance(a[:, i], b[:, i]) for i in range(3)) / 3)
 
 
@@ -111,18 +111,10 @@ def chroma_noise(image: Tensor) -> float:
     b*. N, the difference of two Laplacians, gives little on edges and even gradients; for white
     noise the result is the noise's variance (Immerkaer 1996, "Fast noise variance estimation").
     """
-    chroma = torch.from_numpy(_lab(image)[..., 1:]).float()
+    chroma = to_lab(image)[0, 1:]
     row = torch.tensor([1.0, -2.0, 1.0])
     mask = torch.outer(row, row)[None, None] / 6
-    return float(F.conv2d(chroma.permute(2, 0, 1)[:, None], mask).square().mean())
-
-
-def _lab(image: Tensor) -> np.ndarray:
-    """The CIELAB values of an image, (H, W, 3)."""
-    from skimage.color import rgb2lab  # here, because it takes 60 MB
-
-    lab: np.ndarray = rgb2lab(image[0].permute(1, 2, 0).numpy())
-    return lab
+    return float(F.conv2d(chroma[:, None], mask).square().mean())
 
 
 def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:

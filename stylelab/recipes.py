@@ -10,9 +10,27 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from stylelab.config import Config, Layers, Settings, Weight, check_device, checked, to_pairs
 from stylelab.errors import InputError, unknown
-from stylelab.registry import METHODS, NETWORKS
+from stylelab.registry import GANS, METHODS, NETWORKS, Registry
 
-Name = Annotated[str, AfterValidator(NETWORKS.check)]
+
+def trainable(name: str) -> Registry:
+    """The registry that has what is trained under a name: `NETWORKS` or `GANS`.
+
+    Raises:
+        ValueError: neither has it; the message lists the names of both.
+    """
+    for registry in (NETWORKS, GANS):
+        if name in registry:
+            return registry
+    raise ValueError(unknown("network", name, [*NETWORKS, *GANS]))
+
+
+def known(name: str) -> str:
+    trainable(name)
+    return name
+
+
+Name = Annotated[str, AfterValidator(known)]
 Side = Annotated[int, Field(ge=32, le=4096)]
 
 
@@ -33,7 +51,7 @@ class Recipe(Settings):
 
     owner = "network"
     network: tyro.conf.Positional[Name]
-    """What is trained: the name of a file in stylelab/networks, or of a registered network."""
+    """What is trained: a file in stylelab/networks or stylelab/gans, or what was registered."""
     options: Annotated[tuple[tuple[str, Any], ...], BeforeValidator(to_pairs)] = ()
     """The network's own settings, by name; stored as sorted pairs."""
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 600
@@ -48,13 +66,16 @@ class Recipe(Settings):
     """Shorter side to which style pictures are scaled; the smaller, the finer the strokes."""
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 1e-3
     """Step size of Adam."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the step size changes; cosine falls to zero along half a wave."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the step size falls to zero: along half a wave, or in a line after half of the steps."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the photographs that are never trained on and show what was learnt."""
     every: Annotated[int, Field(ge=1)] = 100
     """Steps between two looks at the held-out photographs, after each of which the training can go
     on if it is killed."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """End after so many looks without a better total of held-out pictures, and keep the best
+    network; 0 makes all steps and keeps the last."""
     method: Annotated[str, AfterValidator(METHODS.check)] = "gatys"
     """For networks that learn a style: the method whose objective they minimise."""
     method_options: Annotated[tuple[tuple[str, Any], ...], BeforeValidator(to_pairs)] = ()
@@ -85,7 +106,7 @@ class Recipe(Settings):
                 f"{self.style_side}; crop less, or scale the pictures larger"
             )
         if self.options:  # converted to the network's types, so that 1 and 1.0 are the same value
-            own = self.options_as(NETWORKS.load(self.network).Options)
+            own = self.options_as(trainable(self.network).load(self.network).Options)
             given = tuple((name, getattr(own, name)) for name, _ in self.options)
             object.__setattr__(self, "options", given)
         if self.method_options:
@@ -110,6 +131,8 @@ def recipe(network: str, **settings: Any) -> Recipe:
     Raises:
         InputError: an unknown network or setting, or a value that is not allowed.
     """
-    if network not in NETWORKS:
-        raise InputError(unknown("network", network, NETWORKS))
-    return Recipe(network=network, **{**NETWORKS.load(network).RECIPE, **settings})
+    try:
+        module = trainable(network).load(network)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return Recipe(network=network, **{**module.RECIPE, **settings})

@@ -1,4 +1,4 @@
-"""Methods and networks by name: the shipped ones, and those that a notebook or a file registers."""
+"""Methods, networks and GANs by name: those shipped, and those that a notebook registers."""
 
 import hashlib
 import linecache
@@ -111,7 +111,7 @@ class Registry:
         Raises:
             InputError: the file cannot be read, or running it fails.
         """
-        before = dict(self.own)
+        before = [dict(registry.own) for registry in (METHODS, NETWORKS, GANS)]
         try:
             text = path.read_text("utf-8")
             module = ModuleType(path.stem)
@@ -125,7 +125,7 @@ class Registry:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise InputError(f"plugin '{path}' fails ({reason}); correct the file") from None
-        if self.own == before:
+        if [registry.own for registry in (METHODS, NETWORKS, GANS)] == before:
             self.register(path.stem, module)
 
 
@@ -158,5 +158,20 @@ NETWORKS = Registry(
     ),
     needs=("Options", "RECIPE", "STYLES", "build", "layers", "loss_weights", "objective"),
 )
+GANS = Registry(
+    "GAN",
+    "stylelab.gans",
+    (
+        "gan",  # patches of paintings from noise
+        "cyclegan",  # photographs to paintings and back, from unpaired pictures
+        "dualgan",  # the same with U-Nets and Wasserstein critics
+        "exposure",  # a photograph's darker and brighter exposures
+        "colourise",  # colours of a grey photograph
+        "faces",  # the child of two faces
+    ),
+    needs=("Options", "RECIPE", "STYLES", "DATA", "build", "loss_weights", "players"),
+)
+
+
 register = METHODS.register
 load_method = METHODS.load

@@ -8,7 +8,7 @@ from PIL import Image
 
 from stylelab import InputError
 from stylelab.training.crops import Crops, find_pictures, read_set, split
-from stylelab.training.trainer import kit
+from stylelab.training.sets import kit
 
 
 @pytest.fixture

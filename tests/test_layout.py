@@ -30,8 +30,8 @@ WINGS = [
     "errors", "sources", "registry", "config", "presets", "files", "images",
     "sample_pictures", "checkpoints", "recipes",
     "device", "losses", "vgg", "maths", "objectives", "methods", "metrics", "plots", "networks",
-    "training", "sweeps", "widgets", "applications", "exercises", "cli_networks", "cli", "moved",
-    "__init__", "__main__",
+    "gans", "training", "sweeps", "widgets", "applications", "exercises", "cli_networks", "cli",
+    "moved", "__init__", "__main__",
 ]  # fmt: skip
 
 
@@ -69,11 +69,15 @@ def test_no_file_imports_itself_by_way_of_others():
     TopologicalSorter(graph).prepare()  # which raises for a cycle
 
 
+# Parts of several networks or GANs, and of the game of faces.
+SHARED = ("blocks", "decoders", "nets", "cycles", "autoencoder", "features", "heredity")
+
+
 @pytest.mark.parametrize("folder", ["methods", "networks", "gans"])
 def test_methods_and_networks_import_neither_each_other_nor_the_loop(folder):
     for path in (PACKAGE / folder).glob("*.py"):
         for name in own_imports(path):
-            shared = name in ([folder, "blocks"], [folder, "decoders"]) or (
+            shared = name in [[folder, part] for part in SHARED] or (
                 path.name == "loading.py" and name[0] == folder
             )
             assert name[0] not in (folder, "training") or shared, (path.name, name)
@@ -83,12 +87,12 @@ def test_the_package_stays_readable_in_an_evening():
     # The core is what one run of the standard method needs; all else is read by itself.
     core = {"errors", "registry", "config", "presets", "files", "images", "device"}
     core |= {"checkpoints", "sample_pictures", "losses", "objectives", "vgg", "training"}
-    names = ("trainer", "trained", "crops", "painting", "style_fit")  # of networks
+    names = ("trainer", "trained", "crops", "sets", "painting", "style_fit", "rings")  # of networks
     beside = {PACKAGE / "training" / f"{name}.py" for name in names}
     paths = [p for p in FILES if wing(p) in core and p not in beside]
     paths += [PACKAGE / "methods" / "gatys.py", PACKAGE / "maths" / "colours.py"]
     lines = [line for path in paths for line in path.read_text().splitlines()]
-    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 2110
+    assert len([x for x in lines if x.strip() and not re.match("(from|import) ", x)]) < 2125
     assert max(len(path.read_text().splitlines()) for path in FILES) <= 300
     assert max(len(path.read_text().splitlines()) for path in PACKAGE.glob("methods/*.py")) < 200
 

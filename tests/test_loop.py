@@ -42,9 +42,9 @@ def test_players_take_turns_and_each_sees_what_the_other_has_done():
     # The first jumps to 1; the second, whose goal is the first, to that same 1.
     assert [p.parameters[0].item() for p in (first, second)] == [1.0, 1.0]
     assert list(loop.history.columns) == [
-        "step", "seconds", "first/total", "first/near", "second/total", "second/near",
+        "step", "seconds", "first total", "first near", "second total", "second near",
     ]  # fmt: skip
-    assert loop.history["second/near"].tolist() == [16.0]
+    assert loop.history["second near"].tolist() == [16.0]
 
 
 @pytest.mark.parametrize("stop", [1, 4])
@@ -71,7 +71,7 @@ def test_two_players_resume_to_the_same_values(stop):
 
 def test_a_term_of_the_second_player_that_is_not_finite_is_named():
     first, second = player(0, lambda: 1.0, "first"), player(0, lambda: float("nan"), "second")
-    with pytest.raises(Diverged, match="step 1: second/near became nan; be gentle"):
+    with pytest.raises(Diverged, match="step 1: second near became nan; be gentle"):
         list(Loop([first, second], 3, "be gentle"))
 
 

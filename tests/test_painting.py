@@ -18,7 +18,7 @@ from stylelab import (
 from stylelab.applications.filters import paint_files
 from stylelab.cli import main
 from stylelab.images import quantize, to_pil
-from stylelab.training.trainer import kit
+from stylelab.training.sets import kit
 
 SIZE = (32, 48)
 SMALL = {"weights": "random", "crop": 32, "side": 64, "style_side": 64, "batch": 2, "steps": 1}

@@ -25,7 +25,7 @@ from stylelab import (
     train,
 )
 from stylelab.sweeps.grids import estimate
-from stylelab.training.trainer import kit
+from stylelab.training.sets import kit
 
 SMALL = {"weights": "random", "crop": 32, "side": 64, "style_side": 64, "batch": 2, "every": 2}
 STYLE = {"johnson": "night_cafe", "multistyle": ("night_cafe", "langlois_bridge")}
@@ -135,8 +135,8 @@ def test_a_killed_training_goes_on_from_its_last_look_to_the_same_bytes(folder, 
 
 def test_held_out_pictures_are_never_trained_on(folder):
     training = Training(recipe("johnson", **SMALL), "night_cafe", folder)
-    seen = {photo.sha256 for photo in training._sets["contents"].photos}
-    assert not seen & {photo.sha256 for photo in training.unseen}
+    seen = {photo.sha256 for photo in training.sets._crops["contents"].photos}
+    assert not seen & {photo.sha256 for photo in training.sets.unseen}
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(folder):

@@ -65,6 +65,11 @@ class Network(Casting):
         state = self.state_dict().items()
         return {name: value for name, value in state if not name.startswith("encoder")}
 
+    def memory(self) -> dict[str, Tensor]:
+        """What else training changes, such as running means: part of a training's state."""
+        own = {k: v for k, v in self.named_buffers() if not k.startswith("encoder")}
+        return {name: value.detach().cpu().clone() for name, value in own.items()}
+
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute convolutions in float32 or in bfloat16."""
         for module in self.modules():

@@ -16,7 +16,7 @@ from torch import Tensor
 from stylelab.device import pick_device, pick_precision
 from stylelab.errors import InputError, unknown
 from stylelab.networks.blocks import Network
-from stylelab.registry import NETWORKS
+from stylelab.recipes import trainable
 from stylelab.sample_pictures import data_folder
 
 FILE = "network.safetensors"  # in a run's folder
@@ -68,9 +68,10 @@ def load_network(
     if about.get("sha256") != _hash(tensors):
         raise InputError(f"'{path}' was changed (its SHA-256 differs); train it again")
     name = about["network"]
-    if name not in NETWORKS:
-        raise InputError(f"'{path}': {unknown('network', name, NETWORKS)}; register it first")
-    module = NETWORKS.load(name)
+    try:
+        module = trainable(name).load(name)
+    except ValueError as error:
+        raise InputError(f"'{path}': {error}; register it first") from None
     network: Network = module.build(module.Options(**about["options"]), about["styles"])
     wanted = {k: v.shape for k, v in network.learnt().items()}
     if {k: v.shape for k, v in tensors.items()} != wanted:
@@ -85,6 +86,11 @@ def load_network(
 def checkpoint_names() -> list[str]:
     """The names of the shipped checkpoints."""
     return sorted(path.stem for path in (data_folder() / "checkpoints").glob("*.safetensors"))
+
+
+def painters() -> list[str]:
+    """The names of the shipped checkpoints that paint what they are given."""
+    return [name for name in checkpoint_names() if name not in ("gan", "faces")]
 
 
 def find_network(source: str | os.PathLike[str]) -> Path:

@@ -15,13 +15,14 @@ import tomli
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
-from stylelab.recipes import Recipe, recipe
-from stylelab.registry import METHODS, NETWORKS
+from stylelab.recipes import Recipe, recipe, trainable
+from stylelab.registry import METHODS
 from stylelab.sample_pictures import find, find_styles, split_styles
 from stylelab.training.identity import read_inputs
 from stylelab.training.optimizers import plan_scales
 from stylelab.training.result import SCHEMA
-from stylelab.training.trainer import Training, pictures_of
+from stylelab.training.sets import pictures_of
+from stylelab.training.trainer import Training
 from stylelab.training.transfer import Transfer
 from stylelab.vgg.weights import weights_id
 
@@ -45,7 +46,7 @@ class Run:
         c = self.config
         if isinstance(c, Recipe):
             hashes = [_hash(path) for paths in pictures_of(c, *self.sources) for path in paths]
-            own = (NETWORKS.source_hash(c.network), METHODS.source_hash(c.method))
+            own = (trainable(c.network).source_hash(c.network), METHODS.source_hash(c.method))
             identity = [*hashes, weights_id(c.weights, c.seed), *own]
         else:
             inputs = read_inputs(find(self.content), find_styles(self.style), c)

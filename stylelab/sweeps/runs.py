@@ -21,7 +21,7 @@ from stylelab.errors import InputError
 from stylelab.files import check_writable, write_atomically
 from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe
-from stylelab.registry import METHODS, NETWORKS
+from stylelab.registry import GANS, METHODS, NETWORKS
 from stylelab.sample_pictures import find, find_styles, split_styles
 from stylelab.sweeps.grids import GridAxes, Run, flat, grid
 from stylelab.training.result import Result
@@ -134,8 +134,8 @@ def run_all(
     jobs: dict[Future[Any], str] = {}
     try:
         for key, run in todo.items():
-            own = dict(METHODS.sources), dict(NETWORKS.sources)
-            arguments = (key, run, out.absolute(), threads, *own)
+            own = [dict(registry.sources) for registry in (METHODS, NETWORKS, GANS)]
+            arguments = (key, run, out.absolute(), threads, own)
             if pool is not None:
                 jobs[pool.schedule(execute, arguments)] = key
             elif executor is not None:
@@ -173,21 +173,20 @@ def execute(
     run: Run,
     out: Path,
     threads: int | None,
-    methods: Mapping[str, str],
-    networks: Mapping[str, str],
+    sources: Sequence[Mapping[str, str]],
 ) -> dict[str, bytes] | None:
     """Make one run in its folder; this is what a worker calls.
 
-    ``methods`` and ``networks`` are the sources of those that were registered in the process that
-    started the sweep.
+    ``sources`` are those of the methods, networks and GANs that were registered in the process
+    that started the sweep.
 
     Returns an empty mapping; the run's files by name if this machine does not see ``out``; None
     after Ctrl-C.
     """
     if threads:
         torch.set_num_threads(threads)
-    METHODS.install(methods)
-    NETWORKS.install(networks)
+    for registry, own in zip((METHODS, NETWORKS, GANS), sources, strict=True):
+        registry.install(own)
     folder = out / key
     if (folder / "run.json").exists():
         with FileLock(folder / "lock"):  # freed when the process dies, however it dies

@@ -3,11 +3,12 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from PIL import Image
@@ -17,6 +18,9 @@ from stylelab.errors import InputError
 from stylelab.images import Picture
 from stylelab.sample_pictures import find
 
+Prepare: TypeAlias = Callable[[Path, Tensor], Tensor]
+"""From a picture's path and its pixels, (3, h, w) uint8, to what is cropped, (C, h, w) uint8."""
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -25,7 +29,8 @@ class Photo:
     path: Path
     sha256: str
     pixels: Tensor | None
-    """(3, h, w) uint8; None where the memory for the set was used up, and it is decoded anew."""
+    """(C, h, w) uint8; None where the memory for the set was used up, and it is decoded anew."""
+    prepare: Prepare | None = None
 
 
 def find_pictures(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -47,7 +52,13 @@ def find_pictures(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return found
 
 
-def read_set(paths: Sequence[Path], side: int, crop: int, memory_mb: float) -> list[Photo]:
+def read_set(
+    paths: Sequence[Path],
+    side: int,
+    crop: int,
+    memory_mb: float,
+    prepare: Prepare | None = None,
+) -> list[Photo]:
     """Decode pictures, scaled to ``side`` pixels on their shorter side.
 
     A picture that cannot be read, or is smaller than the crop, is left out with a warning; so is
@@ -55,6 +66,7 @@ def read_set(paths: Sequence[Path], side: int, crop: int, memory_mb: float) -> l
 
     Args:
         memory_mb: how many MB of pixels are kept; pictures beyond it are decoded each time.
+        prepare: what becomes of each picture before it is cropped.
 
     Raises:
         InputError: no picture is left.
@@ -62,20 +74,20 @@ def read_set(paths: Sequence[Path], side: int, crop: int, memory_mb: float) -> l
     photos: dict[str, Photo] = {}
     left = memory_mb * 1e6
     with ThreadPoolExecutor() as pool:
-        read = pool.map(lambda path: _read(path, side, crop), paths)
+        read = pool.map(lambda path: _read(path, side, crop, prepare), paths)
         for path, found in zip(paths, read, strict=True):
             if isinstance(found, str):
                 warnings.warn(f"left out: {found}", stacklevel=2)
             elif found[0] not in photos:
                 sha256, pixels = found
                 left -= pixels.numel()
-                photos[sha256] = Photo(path, sha256, pixels if left >= 0 else None)
+                photos[sha256] = Photo(path, sha256, pixels if left >= 0 else None, prepare)
     if not photos:
         raise InputError(f"none of {len(paths)} pictures can be used; name other ones")
     return list(photos.values())
 
 
-def _read(path: Path, side: int, crop: int) -> tuple[str, Tensor] | str:
+def _read(path: Path, side: int, crop: int, prepare: Prepare | None) -> tuple[str, Tensor] | str:
     """The hash and pixels of a picture, or why it cannot be used."""
     try:
         picture = Picture(path)
@@ -84,21 +96,35 @@ def _read(path: Path, side: int, crop: int) -> tuple[str, Tensor] | str:
             return f"'{path}' is {width} wide and {height} high, smaller than a crop of {crop}"
         scale = side / min(height, width)
         image = picture.load((round(height * scale), round(width * scale)))
+        pixels = (image[0] * 255).round().to(torch.uint8)
+        return picture.sha256, pixels if prepare is None else prepare(path, pixels)
     except InputError as error:
         return str(error)
-    return picture.sha256, (image[0] * 255).round().to(torch.uint8)
 
 
-def split(photos: Sequence[Photo], share: float, seed: int) -> tuple[list[Photo], list[Photo]]:
+def split(
+    photos: Sequence[Photo], share: float, seed: int, place: Callable[[Path], str] | None = None
+) -> tuple[list[Photo], list[Photo]]:
     """Pictures to train on and pictures held out, by a draw from the hash of each.
+
+    Args:
+        place: what a picture shows, from its path; pictures of one place stay together.
 
     Raises:
         InputError: there are fewer than two.
     """
     if len(photos) < 2:
         raise InputError("one picture cannot be split into trained and held out; give two or more")
-    ranked = sorted(photos, key=lambda p: hashlib.sha256(f"{seed} {p.sha256}".encode()).digest())
+
+    def group(photo: Photo) -> str:
+        return photo.sha256 if place is None else place(photo.path)
+
+    ranked = sorted(photos, key=lambda p: hashlib.sha256(f"{seed} {group(p)}".encode()).digest())
     count = min(len(photos) - 1, max(1, round(share * len(photos))))
+    while count < len(photos) and group(ranked[count]) == group(ranked[count - 1]):
+        count += 1
+    if count == len(photos):
+        raise InputError("too few places to hold one out; give pictures of more, or hold out less")
     return ranked[count:], ranked[:count]
 
 
@@ -128,7 +154,7 @@ class Crops:
         return [int(i) for i in torch.randperm(len(self.photos), generator=generator)]
 
     def batch(self, number: int) -> Tensor:
-        """The batch of that number, (batch, 3, crop, crop) in [0, 1]."""
+        """The batch of that number, (batch, C, crop, crop) in [0, 1]."""
         if self._pool is None:
             return self._make(number)
         for n in range(number, number + self.readers + 1):
@@ -152,14 +178,14 @@ class Crops:
 
 
 def pixels_of(photo: Photo, side: int, crop: int) -> Tensor:
-    """(3, h, w) uint8, decoded anew where they are not kept.
+    """(C, h, w) uint8, decoded anew where they are not kept.
 
     Raises:
         InputError: the file is not any more what `read_set` read.
     """
     if photo.pixels is not None:
         return photo.pixels
-    found = _read(photo.path, side, crop)
+    found = _read(photo.path, side, crop, photo.prepare)
     if isinstance(found, str) or found[0] != photo.sha256:
         raise InputError(f"'{photo.path}' changed during the training; start it again")
     return found[1]

@@ -91,13 +91,16 @@ class Loop:
         started = time.perf_counter()
         row: dict[str, Tensor] = {}
         for player in self.players:
+            for other in self.players if len(self.players) > 1 else ():
+                for parameter in other.parameters:  # nobody else's gradients are computed
+                    parameter.requires_grad_(other is player)
 
             def closure(player: Player = player) -> Tensor:
                 player.optimizer.zero_grad()
                 terms = player.terms()
                 total = player.total(terms)
                 total.backward()  # type: ignore[no-untyped-call]
-                before = f"{player.name}/" if player.name else ""
+                before = f"{player.name} " if player.name else ""
                 row.update({before + name: v for name, v in {"total": total, **terms}.items()})
                 return total
 

@@ -22,7 +22,7 @@ from stylelab.images import load_image, save_image
 from stylelab.objectives import by_group
 from stylelab.presets import preset_name
 from stylelab.recipes import Recipe
-from stylelab.registry import METHODS, NETWORKS
+from stylelab.registry import GANS, METHODS, NETWORKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +154,7 @@ class UnknownMethod(InputError):
 
 def _read_config(values: dict[str, Any], folder: Path) -> Config | Recipe:
     if (network := values.get("network")) is not None:
-        if network not in NETWORKS:
+        if network not in (*NETWORKS, *GANS):
             raise UnknownMethod(
                 f"the run in '{folder}' is of network {network!r}; register it first"
             )

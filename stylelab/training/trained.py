@@ -54,9 +54,10 @@ def card(result: Trained) -> str:
     writer = csv.writer(held_out, delimiter="|", lineterminator="\n")
     writer.writerows([["", *columns.columns, ""], ["", *["---"] * columns.shape[1], ""]])
     writer.writerows([["", *row, ""] for row in rows])
-    pictures = {k: len(v) for k, v in info["pictures"].items()}
+    shown = info["pictures"]
+    pictures = {k: len(v) for k, v in shown.items()}
     lines = [
-        f"# {r.network}: {', '.join(info['styles'])}",
+        f"# {': '.join([r.network, *([', '.join(info['styles'])] if info['styles'] else [])])}",
         "",
         f"- Made by: `stylelab train {r.network}`, {len(result.history)} of {r.steps} steps, "
         f"batch {r.batch}, crops of {r.crop} pixels, seed {r.seed}",
@@ -65,7 +66,9 @@ def card(result: Trained) -> str:
         f"threads, {info['precision']}",
         f"- Pictures: {pictures['trained']} photographs trained on, {pictures['held_out']} held "
         "out, both named in result.json",
-        f"- Held out: {', '.join(info['pictures']['held_out'])}",
+        f"- Held out: {', '.join(shown['held_out'])}",
+        *(f"- Held-out styles: {', '.join(v)}" for k, v in shown.items() if k == "held_out_styles"),
+        *(f"- Alarm: {words}" for words in info.get("alarms", [])),
         "- Losses of held-out pictures, first and last look, unweighted but for the total:",
         "",
         held_out.getvalue(),

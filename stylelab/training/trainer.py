@@ -1,26 +1,26 @@
 """Training networks on many pictures: `Training` step by step, `train` in one call."""
 
-import hashlib
-import os
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.device import pick_device, pick_precision
 from stylelab.errors import InputError
+from stylelab.gans.blocks import Game
 from stylelab.images import quantize
 from stylelab.networks.blocks import Batch, Network
 from stylelab.objectives import Terms, by_group
-from stylelab.recipes import Recipe, recipe
-from stylelab.registry import METHODS, NETWORKS
-from stylelab.sample_pictures import data_folder, sample
-from stylelab.training.crops import Crops, Photo, find_pictures, pixels_of, read_set, seeded, split
+from stylelab.recipes import Recipe, recipe, trainable
+from stylelab.registry import METHODS
+from stylelab.training.crops import pixels_of
 from stylelab.training.loop import Loop, Player
 from stylelab.training.result import describe, earlier_run
+from stylelab.training.sets import Names, Sets, square
 from stylelab.training.trained import Trained
 from stylelab.vgg.network import shared_network
 from stylelab.vgg.weights import weights_id
@@ -28,20 +28,16 @@ from stylelab.vgg.weights import weights_id
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = 4  # held-out pictures in the sheet
-# Paintings for networks that take any; the other samples stay unseen.
-PAINTINGS = ("harvest_at_la_crau", "langlois_bridge", "church_at_auvers")
-
-Names = str | os.PathLike[str]
-
 
 class Training(Loop):
     """A training, one step at a time: a `Loop` whose player is the network's parameters.
 
+    Of a GAN there are two players that take turns: its generators and its discriminators.
+
     Args:
         settings: the recipe.
         style: style pictures, or folders of them: one for a network of one style; by default the
-            kit's paintings for a network that takes any.
+            kit's paintings for a network that takes any, and for a GAN.
         contents: photographs, or folders of them; by default the kit's.
         readers: threads that make batches ahead.
         memory_mb: how many MB of decoded pictures are kept.
@@ -58,93 +54,100 @@ class Training(Loop):
         readers: int = 2,
         memory_mb: float = 1000,
     ) -> None:
-        r = settings
+        r, registry = settings, trainable(settings.network)
         super().__init__((), r.steps, f"lower the learning_rate ({r.learning_rate:g})")
-        self.config, module = r, NETWORKS.load(r.network)
+        self.config, module = r, registry.load(r.network)
         self.device = pick_device(r.device)
         self.dtype = pick_precision(r.precision, self.device)
-        paths = pictures_of(r, style, contents)
-        photos = read_set(paths[0], r.side, r.crop, memory_mb)
-        trained, self.unseen = split(photos, r.held_out, r.seed)
-        styles = read_set(paths[1], r.style_side, r.crop, memory_mb)
-        if module.STYLES == "one" and len(styles) > 1:
-            raise InputError(f"network '{r.network}' learns one style, not {len(styles)}; name one")
-        self.names = [photo.path.stem for photo in styles]
-        self.pictures = {
-            "trained": {photo.path.name: photo.sha256 for photo in trained},
-            "held_out": {photo.path.name: photo.sha256 for photo in self.unseen},
-            "styles": {photo.path.name: photo.sha256 for photo in styles},
-        }
+        self.sets = Sets(r, style, contents, readers, memory_mb)
         self.identity = {
-            "content_sha256": _joined(photos),
-            "style_sha256": _joined(styles),
+            **self.sets.identity,
             "weights_id": weights_id(r.weights, r.seed),
-            "network_sha256": NETWORKS.source_hash(r.network),
+            "network_sha256": registry.source_hash(r.network),
             "method_sha256": METHODS.source_hash(r.method),
         }
         options = module.Options(**dict(r.options))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(r.seed)
-            self.network: Network = module.build(options, self.names).to(self.device)
+            self.network: Network = module.build(options, self.sets.names).to(self.device)
+        if begin := getattr(module, "begin", None):
+            known = [(p.path, pixels_of(p, r.side, r.crop)) for p in self.sets.trained]
+            begin(self.network, known)
         self.network.compute_in(self.dtype)
-        model = shared_network(r.objective, module.layers(r), self.device, self.dtype)
-        known = [] if module.STYLES == "any" else styles
-        fixed = [_image(photo, r.style_side, r.crop).to(self.device) for photo in known]
-        self.objective = module.objective(self.network, fixed, model, r)
-        self._sets = {
-            "contents": Crops(trained, r.side, r.crop, r.batch, r.seed, readers),
-            "unseen": Crops(self.unseen, r.side, r.crop, max(4, r.batch), r.seed, 0),
-        }
-        if module.STYLES == "any":
-            seed = r.seed + 1  # so that pictures of both sets meet in another order
-            self._sets["styles"] = Crops(styles, r.style_side, r.crop, r.batch, seed, readers)
-            self._sets["unseen styles"] = Crops(
-                styles, r.style_side, r.crop, max(4, r.batch), seed, 0
-            )
-        self._shown = []  # photographs and, for a network of any style, a picture of one
-        for i, photo in enumerate(self.unseen[:SHOWN]):
-            picture = None
-            if module.STYLES == "any":
-                picture = _image(styles[i % len(styles)], r.style_side, r.crop)
-            self._shown.append((_square(_image(photo, r.side, r.crop), r.side), picture))
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(parameters, r.learning_rate)
-        scheduler: torch.optim.lr_scheduler.LRScheduler
-        if r.schedule == "cosine":
-            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.steps)
-        else:
-            scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
         weights = module.loss_weights(r)
-        self.players = [Player(parameters, optimizer, scheduler, weights, self.terms)]
+        if isinstance(self.network, Game):
+            self._objectives = module.players(self.network, r)
+        else:
+            model = shared_network(r.objective, module.layers(r), self.device, self.dtype)
+            fixed = [image.to(self.device) for image in self.sets.learnt_styles()]
+            self._objectives = {"": module.objective(self.network, fixed, model, r)}
+        for name, objective in self._objectives.items():
+            learner = getattr(self.network, name) if name else self.network
+            parameters = [p for p in learner.parameters() if p.requires_grad]
+            make = getattr(module, "optimizer", torch.optim.Adam)
+            optimizer = make(parameters, r.learning_rate)
+            scheduler = _schedule(optimizer, r)
+            terms = partial(self._terms, objective)
+            self.players.append(Player(parameters, optimizer, scheduler, weights, terms, name))
         self.looks: list[dict[str, float]] = []
+        self.alarms: list[str] = []
+        """What went wrong between two players, in words."""
+        self._best: list[list[Tensor]] = []
+        self._batch: tuple[int, Batch | None] = (-1, None)
 
-    def _batch(self, sets: tuple[str, str], number: int, progress: float) -> Batch:
-        contents, styles = (
-            self._sets[name].batch(number).to(self.device) if name in self._sets else torch.empty(0)
-            for name in sets
-        )
-        return Batch(contents, styles, progress, seeded(self.config.seed, sets[0], number))
-
-    def terms(self) -> Terms:
-        """The unweighted losses of the next batch."""
-        progress = self.steps_done / self.steps
-        found: Terms = self.objective(
-            self._batch(("contents", "styles"), self.steps_done, progress)
-        )
-        return found
+    def _terms(self, objective: Callable[[Batch], Terms]) -> Terms:
+        """The unweighted losses of the next batch, which all players see."""
+        if self._batch[0] != self.steps_done:
+            progress = self.steps_done / self.config.steps
+            batch = self.sets.batch(self.steps_done, progress, self.device)
+            self._batch = (self.steps_done, batch)
+        return objective(self._batch[1])  # type: ignore[arg-type]
 
     def after_step(self) -> None:
         """Look at the held-out pictures every so many steps, and at the end."""
-        if self.steps_done % self.config.every == 0 or self.done:
-            self.looks.append(self.judge())
+        if self.steps_done % self.config.every and not self.done:
+            return
+        self.looks.append(self.judge())
+        if isinstance(self.network, Game) and self.steps_done >= self.steps / 4:
+            means = self.history.tail(self.config.every).mean()
+            recent = {str(name): float(value) for name, value in means.items()}
+            for alarm in self.network.alarms(recent, self.looks[-1]):
+                self.alarms.append(f"step {self.steps_done}: {alarm}")
+                warnings.warn(self.alarms[-1], stacklevel=2)
+        totals = [look["total"] for look in self.looks]
+        best = totals.index(min(totals))
+        if patience := self.config.patience:
+            if best == len(totals) - 1:
+                self._best = [
+                    [p.detach().clone() for p in player.parameters] for player in self.players
+                ]
+            if len(totals) - 1 - best >= patience:
+                self.steps = self.steps_done
+            if self.done:
+                self._take(self._best)
+
+    @torch.no_grad()
+    def _take(self, values: Sequence[Sequence[Tensor]]) -> None:
+        for player, best in zip(self.players, values, strict=True):
+            for parameter, value in zip(player.parameters, best, strict=True):
+                parameter.copy_(value)
 
     @torch.no_grad()
     def judge(self) -> dict[str, float]:
-        """The losses of crops of held-out pictures, always the same ones, by group."""
-        terms = self.objective(self._batch(("unseen", "unseen styles"), 0, 1.0))
+        """The losses of crops of held-out pictures, always the same ones, by group.
+
+        Of a GAN, whose losses say little, the figures that it is to be watched by.
+        """
+        batch, step = self.sets.held_out(self.device), {"step": float(self.steps_done)}
+        if isinstance(self.network, Game):
+            self.network.eval()  # so that running means stay those of the training
+            found = self.network.judge(batch)
+            self.network.train()
+            return {**step, **found}
+        terms = self._objectives[""](batch)
         total = float(self.players[0].total(terms))
         losses = by_group({name: float(value) for name, value in terms.items()})
-        return {"step": float(self.steps_done), "total": total, **losses}
+        return {**step, "total": total, **losses}
 
     @property
     def held_out(self) -> "pd.DataFrame":
@@ -154,25 +157,38 @@ class Training(Loop):
         return pd.DataFrame(self.looks).astype({"step": int} if self.looks else {})
 
     @property
+    @torch.no_grad()
     def sheet(self) -> Tensor:
         """Held-out photographs and what the network makes of them, (1, 3, H, W) in [0, 1].
 
-        A network of many styles paints one in each; one that takes any style, in those it saw.
+        A network of many styles paints one in each; one that takes any style, in those it saw; a
+        GAN shows its game.
         """
+        if isinstance(self.network, Game):
+            self.network.eval()
+            sheet = self.network.sheet(self.sets.sheet(self.device)).cpu()
+            self.network.train()
+            return quantize(sheet)
         rows = []
-        for i, (image, picture) in enumerate(self._shown):
-            style: Any = i % len(self.names) if self.network.kind == "many" else None
-            if picture is not None:
-                style = [(picture.to(self.device), 1.0)]
-            with torch.no_grad():
-                painted = self.network(image.to(self.device), style).cpu()
-            around = [] if picture is None else [_square(picture, self.config.side)]
+        for i, image in enumerate(self.sets.shown):
+            style: Any = i % len(self.sets.names) if self.network.kind == "many" else None
+            around = []
+            if self.sets.around:
+                style = [(self.sets.around[i].to(self.device), 1.0)]
+                around = [square(self.sets.around[i], self.config.side)]
+            painted = self.network(image.to(self.device), style).cpu()
             rows.append(torch.cat([image, *around, painted], 3))
         return quantize(torch.cat(rows, 2))
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""
-        own = {"config": self.config.to_dict(), "looks": list(self.looks)}
+        own = {
+            "config": self.config.to_dict(),
+            "looks": list(self.looks),
+            "alarms": list(self.alarms),
+            "best": self._best,
+            "memory": self.network.memory(),
+        }
         return {**own, **self.identity, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -181,16 +197,22 @@ class Training(Loop):
         if theirs != self.config or any(state.get(k) != v for k, v in self.identity.items()):
             raise InputError("the state is of other pictures or settings; start a new training")
         super().load_state_dict(state)
-        self.looks = list(state["looks"])
+        self.looks, self.alarms = list(state["looks"]), list(state["alarms"])
+        self._best = [[p.to(self.device) for p in player] for player in state["best"]]
+        for name, value in state["memory"].items():
+            self.network.get_buffer(name).copy_(value)
 
     def result(self) -> Trained:
         """The result so far."""
         last = self.looks[-1] if self.looks else {}
+        if self.config.patience and self.done:
+            last = min(self.looks, key=lambda look: look["total"])
         info = {
             **self.identity,
             **describe(self.seconds, self.config.seed, self.device, self.dtype),
-            "pictures": self.pictures,
-            "styles": self.names,
+            "pictures": self.sets.pictures,
+            "styles": self.sets.names,
+            "alarms": self.alarms,
             "held_out_losses": {k: v for k, v in last.items() if k != "step"},
         }
         state = None if self.done else self.state_dict()
@@ -203,6 +225,16 @@ class Training(Loop):
             network=self.network,
             held_out=self.held_out,
         )
+
+
+def _schedule(optimizer: torch.optim.Optimizer, r: Recipe) -> torch.optim.lr_scheduler.LRScheduler:
+    if r.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.steps)
+    if r.schedule == "linear":
+        return torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1.0, 2 * (1 - step / r.steps))
+        )
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
 
 
 def train(
@@ -255,43 +287,3 @@ def train(
         result.save(Path(out))
     training.network.eval().requires_grad_(False)
     return result
-
-
-def kit() -> list[Names]:
-    """The photographs to train on that come with the kit."""
-    return [data_folder() / "training" / "photographs"]
-
-
-def pictures_of(
-    settings: Recipe, style: Names | Sequence[Names], contents: Names | Sequence[Names]
-) -> tuple[list[Path], list[Path]]:
-    """The paths of the photographs and of the style pictures of a training; see `Training`."""
-    names, paintings = (
-        [given] if isinstance(given, (str, os.PathLike)) else list(given)
-        for given in (contents, style)
-    )
-    if not paintings and NETWORKS.load(settings.network).STYLES == "any":
-        paintings = [data_folder() / "training" / "paintings", *(sample(n) for n in PAINTINGS)]
-    if not paintings:
-        raise InputError(f"network '{settings.network}' learns a style; name a picture of it")
-    return find_pictures(names or kit()), find_pictures(paintings)
-
-
-def _joined(photos: Sequence[Photo]) -> str:
-    hashes = sorted(photo.sha256 for photo in photos)
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
-def _image(photo: Photo, side: int, crop: int) -> Tensor:
-    """(1, 3, h, w) in [0, 1]."""
-    return pixels_of(photo, side, crop)[None].float() / 255
-
-
-def _square(image: Tensor, side: int) -> Tensor:
-    """The middle of an image, (1, 3, side, side)."""
-    short = min(image.shape[2:])
-    y, x = ((n - short) // 2 for n in image.shape[2:])
-    square = image[:, :, y : y + short, x : x + short]
-    if short == side:
-        return square
-    return F.interpolate(square, (side, side), mode="bilinear", antialias=True)

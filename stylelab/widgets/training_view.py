@@ -9,6 +9,7 @@ import pandas as pd
 
 from stylelab.errors import InputError
 from stylelab.training.result import earlier_run
+from stylelab.training.rings import RingGame
 from stylelab.training.trained import Trained
 from stylelab.training.trainer import Training
 from stylelab.widgets.pictures import (
@@ -36,18 +37,18 @@ class TrainingView:
     after ``view.run()``, a cell that ends in ``view`` shows it.
 
     Args:
-        training: what is trained.
+        training: what is trained, or a `RingGame`, which has no folder.
         out: the folder that keeps the run, as for `train`; a run that it holds is gone on with.
 
     Raises:
         InputError: the folder holds another run, or a complete one.
     """
 
-    def __init__(self, training: Training, out: str | Path | None = None) -> None:
+    def __init__(self, training: Training | RingGame, out: str | Path | None = None) -> None:
         self.training, self.out = training, None if out is None else Path(out)
         self.error: Exception | None = None
         """What ended the training, if anything did."""
-        if self.out is not None:
+        if self.out is not None and isinstance(training, Training):
             earlier = earlier_run(self.out, training.config, training.identity)
             if earlier is not None and earlier.state is None:
                 raise InputError(f"'{out}' holds the complete training; load it with Trained.load")
@@ -55,7 +56,7 @@ class TrainingView:
                 training.load_state_dict(earlier.state)
         self._go, self._thread = threading.Event(), threading.Thread(target=lambda: None)
         self._pace = Pace()
-        self._curves = LossCurve(("total", *training.players[0].loss_weights, HELD_OUT))
+        self._curves = LossCurve((*_curves(training), HELD_OUT))
         self._looks = 0  # that the sheet has shown
         self.buttons = {
             name: widgets.Button(description=words, layout={"width": "auto"})
@@ -116,7 +117,9 @@ class TrainingView:
         return not self._thread.is_alive()
 
     def result(self) -> Trained:
-        """The result so far."""
+        """The result so far; InputError for a game on a ring."""
+        if isinstance(self.training, RingGame):
+            raise InputError("a game on a ring has no result to keep; look at its held_out")
         return self.training.result()
 
     def _work(self) -> None:
@@ -126,6 +129,8 @@ class TrainingView:
                 training.step()
                 if training.steps_done % training.config.every == 0 and not training.done:
                     self._save()
+                if training.alarms:
+                    self.message.value = message(training.alarms[-1], fault=True)
                 self._pace.draw(self._show)
             self._save()
         except Exception as error:
@@ -138,7 +143,7 @@ class TrainingView:
 
     def _save(self) -> None:
         if self.out is not None:
-            self.training.result().save(self.out)
+            self.result().save(self.out)
 
     def _show(self, ending: bool = False) -> None:
         training = self.training
@@ -166,6 +171,13 @@ class TrainingView:
         height, width = shown_size(image)
         self.sheet.layout = {"width": f"{width}px", "height": f"{height}px"}
         self.sheet.value = encode(image)
+
+
+def _curves(training: Training | RingGame) -> list[str]:
+    """The names of the losses to draw: of one player all, of several their totals."""
+    if len(training.players) == 1:
+        return ["total", *training.players[0].loss_weights]
+    return [f"{player.name} total" for player in training.players]
 
 
 def with_held_out(history: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:

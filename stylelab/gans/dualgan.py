@@ -1,0 +1,107 @@
+"""Between two sets of unpaired pictures, with U-Nets and critics (Yi, Zhang, Tan and Gong 2017).
+
+The critics approximate the Wasserstein distance, so their weights are clipped, as published, or
+their slope is penalised (Gulrajani et al. 2017). There is no identity term and no pool.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from stylelab.config import checked
+from stylelab.gans.blocks import normal, wasserstein
+from stylelab.gans.cycles import Cycles, Rules
+from stylelab.gans.cycles import players as players_of
+from stylelab.gans.nets import PatchGAN, UNet, logit
+from stylelab.networks.blocks import Batch, check_image
+from stylelab.objectives import Terms
+from stylelab.recipes import Recipe
+from stylelab.sample_pictures import data_folder
+
+STYLES = "set"
+RECIPE: dict[str, Any] = {
+    "steps": 1500,
+    "batch": 2,
+    "crop": 64,
+    "side": 160,
+    "style_side": 160,
+    "learning_rate": 5e-4,
+    "schedule": "constant",
+    "held_out": 0.2,
+}
+PENALTY = 10.0
+CLIP = 0.01
+
+
+@checked
+class Options:
+    widths: Annotated[tuple[int, ...], Field(min_length=1, max_length=6)] = (16, 32, 64, 128)
+    """Channels of the generators at half the size, a quarter and so on."""
+    slope: Literal["penalty", "clipping"] = "penalty"
+    """What keeps the critics from growing steeper; published: clipping."""
+    cycle: Annotated[float, Field(ge=0, le=10_000)] = 20.0
+    """Weight of the way there and back; published: 500."""
+
+
+class Translator(UNet):
+    """A U-Net that adds to a picture before the last sigmoid."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__(3, 3, widths)
+
+    def forward(self, image: Tensor) -> Tensor:
+        check_image(image)
+        return (super().forward(2 * image - 1) + logit(image)).sigmoid()
+
+
+class Clipped(nn.Module):
+    """A critic whose weights are within 0.01 of zero whenever it is used (Arjovsky et al. 2017)."""
+
+    def __init__(self, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, image: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    parameter.clamp_(-CLIP, CLIP)
+        found: Tensor = self.critic(image)
+        return found
+
+
+def DATA() -> list[Path]:
+    return [data_folder() / "training" / "photographs"]
+
+
+def optimizer(parameters: Iterable[Tensor], learning_rate: float) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(parameters, learning_rate)
+
+
+def build(options: Options, names: Sequence[str]) -> Cycles:
+    def make() -> Translator:
+        network = Translator(options.widths)
+        normal(network)
+        nn.init.zeros_(cast(nn.Conv2d, network.last[-1]).weight)  # begins as the identity
+        return network
+
+    def judge() -> nn.Module:
+        # No instance normalisation: the penalty is of each picture's own slope.
+        critic = PatchGAN(norm=False)
+        return critic if options.slope == "penalty" else Clipped(critic)
+
+    return Cycles(make, judge, undecided=None)  # a critic is meant to tell them apart
+
+
+def loss_weights(recipe: Recipe) -> dict[str, float]:
+    cycle = Options(**dict(recipe.options)).cycle
+    return {"adversarial": 1.0, "cycle": cycle, "real": 1.0, "made": 1.0, "penalty": PENALTY}
+
+
+def players(game: Cycles, recipe: Recipe) -> dict[str, Callable[[Batch], Terms]]:
+    penalty = Options(**dict(recipe.options)).slope == "penalty"
+    return players_of(game, Rules(wasserstein, recipe.crop, penalty=penalty, pool=False))
