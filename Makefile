@@ -48,7 +48,7 @@ checkpoints: .venv/installed-test  ## train the shipped networks again (about tw
 	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks
+BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks writing
 QUICK := speed memory objective pixels peak
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four and a half hours)

