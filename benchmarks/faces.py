@@ -19,14 +19,14 @@ from stylelab.images import save_image
 
 PLACE = Path(__file__).parents[1] / "data" / "faces"
 SEEDS = {
-    "alder": 1,
-    "birch": 2,
-    "cedar": 3,
-    "elm": 4,
-    "hazel": 5,
-    "linden": 6,
-    "maple": 7,
-    "rowan": 8,
+    "alder": 9,
+    "birch": 27,
+    "cedar": 59,
+    "elm": 28,
+    "hazel": 32,
+    "linden": 55,
+    "maple": 48,
+    "rowan": 18,
 }
 
 

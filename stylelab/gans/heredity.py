@@ -30,7 +30,7 @@ from stylelab.maths.warping import moved, similarity
 from stylelab.networks.blocks import Batch, check_image, mixed
 
 DRAWN = 0.8  # deviation of the codes that are drawn: the rarest faces look least like faces
-PRIOR = 2e-3  # weight of a fitted shape's distance from the mean
+PRIOR = 1e-2  # weight of a fitted shape's distance from the mean
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Faces(Game):
         return Face(*codes)
 
     @torch.enable_grad()
-    def fit(self, image: Tensor, eyes: Tensor, steps: int = 40) -> Tensor:
+    def fit(self, image: Tensor, eyes: Tensor, steps: int = 30) -> Tensor:
         """Landmarks of a face of which only the pupils are known, (189, 2) in pixels.
 
         Moves the shape's code until the network, which knows faces, can draw the texture again
