@@ -53,7 +53,7 @@ def test_a_few_steps_lower_the_losses_of_held_out_pictures(name, folder):
     style = STYLE.get(name, "night_cafe" if name == "texture" else ())
     for seed in (0, 1):
         result = train(
-            name, style, folder, steps=40, every=4, progress=False, seed=seed,
+            name, style, folder, steps=40, every=4, progress=False, seed=seed, precision="float32",
             **{k: v for k, v in SMALL.items() if k not in ("every", "weights")},
         )  # fmt: skip
         before, after = train_losses(result)
