@@ -308,7 +308,7 @@ def explore(page):
 
 def mix(page):
     """The painter's first slider, which chooses a style, changes the picture."""
-    picture = Picture(page, "The content as the network paints it")
+    picture = Picture(page, "The content as it is painted")
     before = picture.pixels
     page.locator(".stylelab-painter .noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
