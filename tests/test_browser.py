@@ -470,3 +470,38 @@ def faults(page):
             .flatMap(cell => cell.outputs ?? [])"""
     )
     return [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+
+
+@pytest.fixture
+def child(tmp_path):
+    """A page with the panel of two parents alone."""
+    cell = nbformat.v4.new_code_cell("from stylelab.widgets.child import ChildOfTwo\nChildOfTwo()")
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[cell], metadata=kernel), tmp_path / "child.ipynb"
+    )
+    server, url = serve(
+        tmp_path, "voila", "child.ipynb", "--Voila.port_retries=0", "--Voila.ip=127.0.0.1"
+    )
+    yield url
+    stop(server)
+
+
+def test_a_photograph_with_two_clicks_becomes_a_parent(child, visit):
+    page = visit(child)
+    drawn = Picture(page, "The child")
+    before = drawn.pixels
+    page.locator(".stylelab-child select").first.select_option("own photograph")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Photograph").first.click()
+    chooser.value.set_files(ROOT / "data" / "faces" / "rowan.webp")  # one that nobody is
+    canvas = page.locator(".stylelab-child canvas").first
+    page.wait_for_function(
+        "document.querySelector('.stylelab-child canvas').getBoundingClientRect().width > 100"
+    )
+    box = canvas.bounding_box()
+    for across in (44.4, 83.6):  # where the eyes of all of the kit's faces are, of 128 pixels
+        canvas.click(position={"x": across / 128 * box["width"], "y": 51.8 / 128 * box["height"]})
+    drawn.changes_from(before)
+    page.get_by_text("Not quite the eyes?").wait_for()
+    page.screenshot(path=SHOTS / "child.png")

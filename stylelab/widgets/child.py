@@ -143,7 +143,7 @@ class Parent:
         which = ("first", "second")[index]
         self.choice = widgets.Dropdown(
             options=names, value=chosen, description=f"{which} parent",
-            style={"description_width": "7em"}, layout={"width": SIDE},
+            style={"description_width": "8em"}, layout={"width": SIDE},
         )  # fmt: skip
         self.upload = widgets.FileUpload(
             accept="image/*", description="Photograph", tooltip="Take a photograph of your own"
