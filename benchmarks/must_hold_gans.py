@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stylelab import gram_matrix, load_image, standardize
 from stylelab.gans.blocks import all_paintings, patch_distance
+from stylelab.gans.exposure import mean_curve
 from stylelab.gans.faces import read_landmarks
 from stylelab.gans.features import EYES, SIZE
 from stylelab.gans.gan import SIDE, bands
@@ -140,11 +141,10 @@ def exposure(network: Any, unseen: list[Path]) -> list[Claim]:
     learnt = scenes(p for p in sorted(EXPOSURES.glob("*.webp")) if p not in unseen)
     under, image, over = scenes(unseen)
     clipped = ((image < 0.02) | (image > 0.98)).any(1, keepdim=True).expand_as(image)
-    levels = (learnt[1] * 255).round().long().flatten()
+    levels = (learnt[1] * 255).round().byte().flatten()
     claims = []
     for name, wanted, k in (("under", under, 0), ("over", over, 2)):
-        sums = torch.zeros(256).index_add_(0, levels, learnt[k].flatten())
-        curve = sums / torch.bincount(levels, minlength=256).clamp_min(1)
+        curve = mean_curve(levels, (learnt[k] * 255).round().byte().flatten())
         made, curved = network(image, name), curve[(image * 255).round().long()]
         errors = {
             words: [float((made - wanted)[part].abs().mean() / (x - wanted)[part].abs().mean())

@@ -87,6 +87,16 @@ def by_shares(
     return torch.stack(made).sum(0)
 
 
+def photographs() -> list[Path]:
+    """The folder of photographs to train on that comes with the kit."""
+    return [data_folder() / "training" / "photographs"]
+
+
+def tiled(pictures: Tensor) -> Tensor:
+    """A sheet (1, 3, R H, C W) of pictures (R, C, 3, H, W) in rows and columns."""
+    return torch.cat([torch.cat([*row], 2) for row in pictures], 1)[None]
+
+
 def all_paintings() -> list[Path]:
     """The paintings among the samples, and those to train on."""
     with (data_folder() / "CREDITS.csv").open(encoding="utf-8", newline="") as file:

@@ -10,7 +10,6 @@ learns the scale of a Laplace distribution of its errors.
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import torch
@@ -19,15 +18,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stylelab.config import checked
-from stylelab.gans.blocks import Game, least_squares, normal, spread
+from stylelab.gans.blocks import Game, least_squares, normal, spread, tiled
 from stylelab.gans.blocks import optimizer as optimizer
+from stylelab.gans.blocks import photographs as DATA  # noqa: F401
 from stylelab.gans.nets import PixelGAN
 from stylelab.images import standardize
 from stylelab.maths.lab import from_lab, grey_of, to_lab
 from stylelab.networks.blocks import Batch, Casting, check_image, convolution
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
-from stylelab.sample_pictures import data_folder
 from stylelab.vgg.network import MIRRORED, VGG19
 
 STYLES = "none"
@@ -125,11 +124,7 @@ class Colourise(Game):
         image = batch.contents
         doubt = (self.doubt(image) / 40).clamp(0, 1).expand(-1, 3, -1, -1)
         columns = [self(image, strength=0.0), self(image), image, doubt]
-        return torch.cat([*torch.cat([x.to(image) for x in columns], 3)], 1)[None]
-
-
-def DATA() -> list[Path]:
-    return [data_folder() / "training" / "photographs"]
+        return tiled(torch.stack([x.to(image) for x in columns], 1))
 
 
 def build(options: Options, names: Sequence[str]) -> Colourise:
@@ -137,7 +132,7 @@ def build(options: Options, names: Sequence[str]) -> Colourise:
 
 
 def loss_weights(recipe: Recipe) -> dict[str, float]:
-    adversarial = Options(**dict(recipe.options)).discriminator
+    adversarial = recipe.options_as(Options).discriminator
     own = {"l1": L1, "doubt": 1.0, "adversarial": adversarial}
     return {**own, "real": 0.5, "made": 0.5}
 

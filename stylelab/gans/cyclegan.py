@@ -18,13 +18,13 @@ from stylelab.config import checked
 from stylelab.errors import InputError
 from stylelab.gans.blocks import least_squares, normal
 from stylelab.gans.blocks import optimizer as optimizer
+from stylelab.gans.blocks import photographs as DATA  # noqa: F401
 from stylelab.gans.cycles import Cycles, Rules
 from stylelab.gans.cycles import players as players_of
 from stylelab.gans.nets import Enlarge, FeatureGAN, PatchGAN, ResNet
 from stylelab.networks.blocks import Batch
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
-from stylelab.sample_pictures import data_folder
 
 STYLES = "set"
 RECIPE: dict[str, Any] = {
@@ -61,10 +61,6 @@ class Options:
     """Weight of leaving a picture as it is where it belongs already; published: 5."""
 
 
-def DATA() -> list[Path]:
-    return [data_folder() / "training" / "photographs"]
-
-
 def build(options: Options, names: Sequence[str]) -> Cycles:
     def make() -> ResNet:
         o = options
@@ -85,13 +81,13 @@ def build(options: Options, names: Sequence[str]) -> Cycles:
 
 
 def loss_weights(recipe: Recipe) -> dict[str, float]:
-    options = Options(**dict(recipe.options))
+    options = recipe.options_as(Options)
     own = {"adversarial": 1.0, "cycle": options.cycle, "identity": options.identity}
     return {**own, "real": 0.5, "made": 0.5}
 
 
 def players(game: Cycles, recipe: Recipe) -> dict[str, Callable[[Batch], Terms]]:
-    identity = Options(**dict(recipe.options)).identity > 0
+    identity = recipe.options_as(Options).identity > 0
     return players_of(game, Rules(least_squares, recipe.crop, identity))
 
 

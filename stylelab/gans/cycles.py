@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stylelab.gans.blocks import Game, Pool, by_shares, gradient_penalty, patch_distance, spread
+from stylelab.gans.blocks import (
+    Game,
+    Pool,
+    by_shares,
+    gradient_penalty,
+    patch_distance,
+    spread,
+    tiled,
+)
 from stylelab.networks.blocks import Batch, mixed
 from stylelab.objectives import Terms
 
@@ -67,8 +75,7 @@ class Cycles(Game):
         a, b = batch.contents, batch.styles
         made, unmade = there(a), back(b)
         columns = (a, made, back(made), b, unmade, there(unmade))
-        rows = torch.cat([x.float() for x in columns], 3)  # (B, 3, H, 6W)
-        return torch.cat([*rows], 1)[None].clamp(0, 1)
+        return tiled(torch.stack([x.float() for x in columns], 1)).clamp(0, 1)
 
 
 @dataclass

@@ -5,7 +5,6 @@ their slope is penalised (Gulrajani et al. 2017). There is no identity term and 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -14,13 +13,13 @@ from torch import Tensor, nn
 
 from stylelab.config import checked
 from stylelab.gans.blocks import normal, wasserstein
+from stylelab.gans.blocks import photographs as DATA  # noqa: F401
 from stylelab.gans.cycles import Cycles, Rules
 from stylelab.gans.cycles import players as players_of
 from stylelab.gans.nets import PatchGAN, UNet, logit
 from stylelab.networks.blocks import Batch, check_image
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
-from stylelab.sample_pictures import data_folder
 
 STYLES = "set"
 RECIPE: dict[str, Any] = {
@@ -74,10 +73,6 @@ class Clipped(nn.Module):
         return found
 
 
-def DATA() -> list[Path]:
-    return [data_folder() / "training" / "photographs"]
-
-
 def optimizer(parameters: Iterable[Tensor], learning_rate: float) -> torch.optim.Optimizer:
     return torch.optim.RMSprop(parameters, learning_rate)
 
@@ -98,10 +93,10 @@ def build(options: Options, names: Sequence[str]) -> Cycles:
 
 
 def loss_weights(recipe: Recipe) -> dict[str, float]:
-    cycle = Options(**dict(recipe.options)).cycle
+    cycle = recipe.options_as(Options).cycle
     return {"adversarial": 1.0, "cycle": cycle, "real": 1.0, "made": 1.0, "penalty": PENALTY}
 
 
 def players(game: Cycles, recipe: Recipe) -> dict[str, Callable[[Batch], Terms]]:
-    penalty = Options(**dict(recipe.options)).slope == "penalty"
+    penalty = recipe.options_as(Options).slope == "penalty"
     return players_of(game, Rules(wasserstein, recipe.crop, penalty=penalty, pool=False))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from stylelab.config import checked
 from stylelab.errors import InputError
-from stylelab.gans.blocks import Game, by_shares, least_squares, normal, spread
+from stylelab.gans.blocks import Game, by_shares, least_squares, normal, spread, tiled
 from stylelab.gans.blocks import optimizer as optimizer
 from stylelab.gans.cycles import Cycles, Rules
 from stylelab.gans.cycles import players as players_of
@@ -127,8 +127,8 @@ class Exposure(Game):
         for scene in batch.contents.unbind():
             true = scene.view(3, 3, *scene.shape[1:])
             for bracket in (true, self.bracket(true[1:2])):
-                rows.append(torch.cat([*bracket, fuse(bracket)[0]], 2))
-        return torch.cat(rows, 1)[None].clamp(0, 1)
+                rows.append(torch.cat([bracket, fuse(bracket)]))
+        return tiled(torch.stack(rows)).clamp(0, 1)
 
 
 def DATA() -> list[Path]:
@@ -195,7 +195,7 @@ def build(options: Options, names: Sequence[str]) -> Exposure:
 
 
 def loss_weights(recipe: Recipe) -> dict[str, float]:
-    paired = Options(**dict(recipe.options)).paired
+    paired = recipe.options_as(Options).paired
     return {"adversarial": ADVERSARIAL, "cycle": CYCLE, "paired": paired, "real": 0.5, "made": 0.5}
 
 

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 
 from stylelab.config import checked
 from stylelab.errors import InputError
-from stylelab.gans.blocks import Game, all_paintings, cross_entropy, normal, patch_distance, spread
+from stylelab.gans.blocks import (
+    Game,
+    all_paintings,
+    cross_entropy,
+    normal,
+    patch_distance,
+    spread,
+    tiled,
+)
 from stylelab.gans.blocks import optimizer as optimizer
 from stylelab.gans.nets import fine
 from stylelab.networks.blocks import Batch, Casting, convolution
@@ -133,8 +141,9 @@ class Gan(Game):
     def sheet(self, batch: Batch) -> Tensor:
         """Samples, eight in a row, twice enlarged."""
         made = self.sample(48)
-        rows = [torch.cat([*row], 2) for row in made.view(6, 8, *made.shape[1:])]
-        return torch.cat(rows, 1)[None].repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return (
+            tiled(made.view(6, 8, *made.shape[1:])).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        )
 
 
 def bands(image: Tensor) -> Tensor:
@@ -156,7 +165,7 @@ def loss_weights(recipe: Recipe) -> dict[str, float]:
 
 def players(game: Gan, recipe: Recipe) -> dict[str, Callable[[Batch], Terms]]:
     made: dict[str, Tensor] = {}
-    changed = Options(**dict(recipe.options)).augment
+    changed = recipe.options_as(Options).augment
 
     def score(image: Tensor, generator: torch.Generator) -> Tensor:
         seen = augment(image, generator) if changed else image

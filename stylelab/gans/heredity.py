@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylelab.gans.autoencoder import Autoencoder
-from stylelab.gans.blocks import Game, spread
+from stylelab.gans.blocks import Game, spread, tiled
 from stylelab.gans.features import (
     EYES,
     POINTS,
@@ -184,4 +184,4 @@ class Faces(Game):
         drawn = self.sample(len(batch.contents), batch.generator).texture
         codes = self.encode(batch.contents), drawn
         rows = [batch.contents[:, :3], *map(self.decode, codes)]
-        return torch.cat([torch.cat([*row], 2) for row in rows], 1).clamp(0, 1)[None]
+        return tiled(torch.stack(rows)).clamp(0, 1)

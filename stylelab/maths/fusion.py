@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.errors import InputError
+from stylelab.maths.colours import luminance
 
-GREY = (0.299, 0.587, 0.114)
 BEST, WIDTH = 0.5, 0.2  # the best exposed value, and the deviation of the bell around it
 
 LEAST = 1e-6  # of a weight: grey pixels have no saturation but rounding, and are then averaged
@@ -55,7 +55,7 @@ def fuse(bracket: Tensor) -> Tensor:
 
 def weights(bracket: Tensor) -> Tensor:
     """How much of each exposure, (N, 1, H, W); they sum to one at each pixel."""
-    grey = (bracket * bracket.new_tensor(GREY)[:, None, None]).sum(1, keepdim=True)
+    grey = luminance(bracket)
     kernel = bracket.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
     contrast = F.conv2d(F.pad(grey, (1, 1, 1, 1), mode="reflect"), kernel).abs()
     saturation = (bracket - bracket.mean(1, keepdim=True)).square().sum(1, keepdim=True).sqrt()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stylelab.errors import InputError
 from stylelab.gans.blocks import all_paintings
+from stylelab.gans.blocks import photographs as kit
 from stylelab.networks.blocks import Batch
 from stylelab.recipes import Recipe, trainable
 from stylelab.registry import GANS
@@ -54,8 +55,8 @@ class Sets:
         readers: int,
         memory_mb: float,
     ) -> None:
-        self.config, self.kind = r, trainable(r.network).load(r.network).STYLES
         module = trainable(r.network).load(r.network)
+        self.config, self.kind = r, module.STYLES
         prepare: Prepare | None = getattr(module, "prepare", None)
         place = getattr(module, "place", None)
         paths = pictures_of(r, style, contents)
@@ -126,11 +127,6 @@ class Sets:
             1.0,
             seeded(self.config.seed, "sheet", 0),
         )
-
-
-def kit() -> list[Names]:
-    """The photographs to train on that come with the kit."""
-    return [data_folder() / "training" / "photographs"]
 
 
 def pictures_of(

@@ -114,9 +114,9 @@ class Training(Loop):
             for alarm in self.network.alarms(recent, self.looks[-1]):
                 self.alarms.append(f"step {self.steps_done}: {alarm}")
                 warnings.warn(self.alarms[-1], stacklevel=2)
-        totals = [look["total"] for look in self.looks]
-        best = totals.index(min(totals))
         if patience := self.config.patience:
+            totals = [look["total"] for look in self.looks]
+            best = totals.index(min(totals))
             if best == len(totals) - 1:
                 self._best = [
                     [p.detach().clone() for p in player.parameters] for player in self.players
