@@ -27,7 +27,7 @@ LOOP_SETTINGS = (
     "init", "projected",
 )  # fmt: skip
 # Settings that came after version 0.1: at their defaults they do not enter the keys of runs.
-LATER = {"projected"}
+LATER = {"projected", "content_layer_weights", "style_layer_weights"}
 SMALLEST, LARGEST = 16, 10_000  # pixels a side: four poolings need 16, and 10,000 is a poster
 
 T = TypeVar("T")
@@ -192,6 +192,10 @@ class Config(Settings):
     """Layers whose features hold the content."""
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "conv5_1")
     """Layers whose Gram matrices hold the style."""
+    content_layer_weights: tuple[Weight, ...] = ()
+    """Factors of the content layers' losses, in the order of the method's; empty means all 1."""
+    style_layer_weights: tuple[Weight, ...] = ()
+    """The same for its style layers; 0 leaves a layer out."""
     style_scale: Annotated[float, Field(gt=0, le=8)] = 1.0
     """Size of the style picture relative to the result; below 1 the strokes are finer."""
     colours: Literal["style", "luminance", "statistics"] = "style"
@@ -281,7 +285,7 @@ class Config(Settings):
         """
         usual = {f.name: f.default for f in fields(self)}
         values = self.to_dict().items()
-        return {k: v for k, v in values if k not in LATER or v != usual[k]}
+        return {k: v for k, v in values if k not in LATER or getattr(self, k) != usual[k]}
 
     def preparation_key(self) -> tuple[Any, ...]:
         """A key of all settings, except size, that the network, targets and pictures depend on.

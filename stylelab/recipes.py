@@ -37,7 +37,7 @@ Side = Annotated[int, Field(ge=32, le=4096)]
 # Settings that a recipe hands on to its objective, under the same names.
 OBJECTIVE = (
     "method", "content_weight", "style_weight", "tv_weight", "content_layers", "style_layers",
-    "weights", "precision", "device", "seed",
+    "content_layer_weights", "style_layer_weights", "weights", "precision", "device", "seed",
 )  # fmt: skip
 
 
@@ -90,6 +90,10 @@ class Recipe(Settings):
     """Layers whose features hold the content."""
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
     """Layers whose statistics hold the style."""
+    content_layer_weights: tuple[Weight, ...] = ()
+    """Factors of the content layers' losses, as for a transfer; empty means all 1."""
+    style_layer_weights: tuple[Weight, ...] = ()
+    """The same for the style layers."""
     weights: str = "original"
     """VGG-19 weights of the losses: original, torchvision, random, or a path."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stylelab.config import SMALLEST, checked
+from stylelab.controls import weighted
 from stylelab.errors import InputError
 from stylelab.images import standardize
 from stylelab.objectives import Objective, read_layers
@@ -85,9 +86,10 @@ class Network(Casting):
 
 def style_objectives(styles: Sequence[Tensor], model: VGG19, recipe: Recipe) -> list[Objective]:
     """For each style picture, (1, 3, h, w) in [0, 1], the objective of the recipe's method."""
-    method = METHODS.load(recipe.method)
+    method, config = METHODS.load(recipe.method), recipe.objective
     return [
-        method.objective([(standardize(style), 1.0)], model, recipe.objective) for style in styles
+        weighted(method.objective([(standardize(style), 1.0)], model, config), config)
+        for style in styles
     ]
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stylelab.config import SMALLEST, Config
+from stylelab.controls import weighted
 from stylelab.errors import InputError
 from stylelab.images import restore, standardize
 from stylelab.maths.colours import luminance, match_luminance, match_statistics
@@ -79,7 +80,7 @@ def _prepare(
     if c.mask:
         mask = inputs.files["mask"].load(size, c.fit)
         around = base, mask.mean(1, keepdim=True).to(device)
-    objective = method.objective(styles, model, c)
+    objective = weighted(method.objective(styles, model, c), c)
     if c.colours == "luminance":
         of_grey: TermsOf = objective(_grey(base))
         return Prepared(model, lambda x: of_grey(_grey(x)), (image, *pictures), around)
