@@ -46,6 +46,7 @@ from .registry import load_method as load_method
 from .registry import register as register
 from .sample_pictures import sample as sample
 from .sample_pictures import samples as samples
+from .sweeps.analysis import summarise as summarise
 from .sweeps.grids import Run as Run
 from .sweeps.grids import grid as grid
 from .sweeps.grids import read_grid as read_grid

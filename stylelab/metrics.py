@@ -18,6 +18,9 @@ from stylelab.vgg.network import VGG19
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, applied to gamma-encoded values
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+METRICS = (  # what `measure` returns
+    "content_distance", "style_distance", "ssim", "colour_distance", "detail_energy", "grain",
+)  # fmt: skip
 
 
 def measure(

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from stylelab.images import load_image, to_pil
 from stylelab.plots import STYLE, terms, value_text
+from stylelab.sweeps.analysis import summarise
 from stylelab.sweeps.runs import Sweep
 
 
@@ -66,15 +67,23 @@ def plot_grid(sweep: Sweep, rows: str, cols: str, height: float = 1.6) -> Figure
 def plot_tradeoff(table: pd.DataFrame, label: str = "style_weight", ax: Axes | None = None) -> Axes:
     """Plot style distance against content distance: a line per size, points labelled by a setting.
 
-    Points nearer to the lower left are better in both.
+    Points nearer to the lower left are better in both. Where a setting was run on several pairs of
+    pictures, or several times on one, a point is the mean, and bars are its 95 % intervals (see
+    `summarise`; none below four).
     """
+    metrics = ["content_distance", "style_distance"]
     with matplotlib.style.context(STYLE):
         ax = ax if ax is not None else plt.subplots(figsize=(6, 4.5), layout="constrained")[1]
-        done = table[table["status"] == "complete"]
-        for mark, (size, line) in zip("osD^vPX", done.groupby("size", sort=False), strict=False):
+        points = summarise(table, list(dict.fromkeys(["size", label])), metrics).reset_index()
+        for mark, (size, line) in zip("osD^vPX", points.groupby("size", sort=False), strict=False):
             line = line.sort_values(label)
-            x, y = (line[f"{name}_distance"].astype(float) for name in ("content", "style"))
-            ax.plot(x, y, marker=mark, label=str(size))
+            x, y = (line[name] for name in metrics)
+            (drawn,) = ax.plot(x, y, marker=mark, label=str(size))
+            across, up = (
+                [line[name] - line[f"{name}/low"], line[f"{name}/high"] - line[name]]
+                for name in metrics
+            )
+            ax.errorbar(x, y, up, across, fmt="none", ecolor=drawn.get_color(), elinewidth=0.8)
             for left, up, value in zip(x, y, line[label], strict=True):
                 at, shift = (left, up), (6, 4)
                 ax.annotate(value_text(value), at, shift, textcoords="offset points", fontsize=8)

@@ -23,6 +23,7 @@ from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe
 from stylelab.registry import GANS, METHODS, NETWORKS
 from stylelab.sample_pictures import find, find_styles, split_styles
+from stylelab.sweeps.analysis import summarise
 from stylelab.sweeps.grids import GridAxes, Run, flat, grid
 from stylelab.training.result import Result
 from stylelab.training.trainer import train
@@ -49,6 +50,12 @@ class Sweep:
         complete = [str(key) for key in table.index[table["status"] == "complete"]]
         tables = [pd.read_csv(self.out / k / "history.csv").assign(run=k) for k in complete]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def summary(
+        self, by: str | Sequence[str], metrics: Sequence[str] = (), level: float = 0.95
+    ) -> pd.DataFrame:
+        """Means for each value of the settings ``by``, with intervals; see `summarise`."""
+        return summarise(self.table, by, metrics, level)
 
     def result(self, key: str) -> Result:
         """The result of one run."""
