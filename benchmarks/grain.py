@@ -1,9 +1,9 @@
 """What removes the grain of a stylised picture: one idea at a time, docs/results/grain-*.webp.
 
 Every run makes the same number of steps. The ideas that are no setting of the kit are written here,
-on top of `Transfer`: squared total variation, other shares of the layers, averaged iterates, and
-scales sqrt(2) apart that carry the optimiser's state along. Pictures are kept in
-`runs/bench/grain`, which `make bench` removes first.
+on top of `Transfer`: other shares of the layers, averaged iterates, and scales sqrt(2) apart that
+carry the optimiser's state along. Pictures are kept in `runs/bench/grain`, which `make bench`
+removes first.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from torch import Tensor
 
 from stylelab import PRESETS, Config, Transfer, load_image, restore, sample, save_image
 from stylelab.images import quantize
-from stylelab.methods.wasserstein import squared_variation
 from stylelab.metrics import measure
 from stylelab.training.optimizers import learning_rate
 
@@ -40,11 +39,6 @@ TALL = {"kutub_minar"}
 SHARES = {"relu1_1": 256, "relu2_1": 64, "relu3_1": 16, "relu4_1": 4, "conv5_1": 1}
 COLUMNS = ("grain", "style_distance", "content_distance", "colour_distance")
 DECAY = 0.9  # of the mean of the iterates
-
-
-class SquaredVariation(Transfer):
-    def terms(self, image: Tensor) -> dict[str, Tensor]:
-        return {**super().terms(image), "tv": squared_variation(image)}
 
 
 class ShallowLayers(Transfer):
@@ -120,7 +114,7 @@ def variants(steps: int) -> dict[str, tuple[Config, Callable, type[Transfer]]]:
     return {
         "as before: not projected": (past, plain, Transfer),
         "projected": (base, plain, Transfer),
-        "squared variation": (base, plain, SquaredVariation),
+        "squared variation": (replace(base, options={"variation": "squared"}), plain, Transfer),
         "shallow layers": (base, plain, ShallowLayers),
         "averaged iterates": (constant, plain, Averaged),
         "average pooling": (replace(base, pooling="avg"), plain, Transfer),

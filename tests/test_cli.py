@@ -44,7 +44,7 @@ BAD = {
     "unknown layer": ([*PAIR, "-o", "x", "--style-layers", "relu9_1"], "unknown layer 'relu9_1'"),
     "unknown pooling": ([*PAIR, "-o", "x", "--pooling", "mean"], "invalid choice 'mean'"),
     "unknown method": ([*PAIR, "-o", "x", "--method", "gaty"], "did you mean 'gatys'"),
-    "no option": ([*PAIR, "-o", "x", "--options", "a=1"], "method 'gatys' has no options"),
+    "no option": ([*PAIR, "-o", "x", "--options", "a=1"], "options of 'gatys': unknown setting"),
     "option without value": (
         [*PAIR, "-o", "x", "--method", "inversion", "--options", "strength"],
         "options are written name=value",

@@ -38,7 +38,7 @@ BAD = {
     "seed": ({"seed": -1}, "seed=-1"),
     "no init": ({"init": ""}, "may not be empty"),
     "method": ({"method": "gaty"}, "unknown method 'gaty'; choose from .*mean 'gatys'"),
-    "options of none": ({"options": {"strength": 1}}, "method 'gatys' has no options"),
+    "options of none": ({"options": {"strength": 1}}, "options of 'gatys': unknown setting"),
     "unknown option": (
         {"method": "inversion", "options": {"strenght": 1}},
         r"options of 'inversion': unknown setting 'strenght'.*did you mean 'strength'",

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from stylelab import content_loss, gram_matrix, style_loss, total_variation
-from stylelab.methods.wasserstein import squared_variation
+from stylelab.losses import squared_variation
 
 
 def features(*shape, dtype=torch.float64):

@@ -339,7 +339,10 @@ BAD_GRIDS = {
     "bad value": (GOOD + "steps = [5, 0]\n", r"line 5: steps=0: should be greater"),
     "short pair": (GOOD + '"seed steps" = [[1]]\n', r"line 5: axis seed steps: each value"),
     "unknown method": (GOOD + 'method = ["gaty"]\n', r"line 5: .*unknown method 'gaty'"),
-    "no such option": (GOOD + "options.strength = [1]\n", r"method 'gatys' has no options"),
+    "no such option": (
+        GOOD + "options.strength = [1]\n",
+        r"options of 'gatys': unknown setting 'strength'",
+    ),
     "bad option": (
         GOOD + 'method = ["inversion"]\noptions.strength = [2]\n',
         r"line 6: options of 'inversion': strength=2: should be less",

@@ -1,9 +1,11 @@
 """Content by features, style by Gram matrices (Gatys, Ecker, Bethge 2016), and total variation."""
 
+from typing import Literal
+
 from torch import Tensor
 
 from stylelab.config import Config, checked
-from stylelab.losses import style_loss, total_variation
+from stylelab.losses import squared_variation, style_loss, total_variation
 from stylelab.objectives import (
     Objective,
     Styles,
@@ -19,7 +21,9 @@ from stylelab.vgg.network import VGG19
 
 @checked
 class Options:
-    """None: the layers are those of the config."""
+    variation: Literal["absolute", "squared"] = "absolute"
+    """Total variation: "absolute", as in the paper, or "squared", which leaves no specks of single
+    pixels. The layers are those of the config."""
 
 
 def layers(config: Config) -> tuple[str, ...]:
@@ -32,6 +36,8 @@ def loss_weights(config: Config) -> dict[str, float]:
 
 def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
     grams = read_grams(model, styles, config.style_layers)
+    squared = config.options_as(Options).variation == "squared"
+    variation = squared_variation if squared else total_variation
 
     def with_content(content: Tensor) -> TermsOf:
         targets = read_layers(model, content, config.content_layers)
@@ -41,7 +47,7 @@ def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
             losses = content_terms(features, targets)
             for name in config.style_layers:
                 losses[f"style/{name}"] = style_loss(features[name], grams[name])
-            losses["tv"] = total_variation(image)
+            losses["tv"] = variation(image)
             return losses
 
         return terms

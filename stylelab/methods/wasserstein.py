@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
-from stylelab.losses import by_share
+from stylelab.losses import by_share, squared_variation
 from stylelab.maths.statistics import covariance, root, trace_of_root
 from stylelab.objectives import (
     Objective,
@@ -54,21 +54,6 @@ def layers(config: Config) -> tuple[str, ...]:
 def loss_weights(config: Config) -> dict[str, float]:
     weights = standard_weights(config, style_scale=SCALE)
     return {**weights, "tv": TV_SCALE * weights["tv"]}
-
-
-def squared_variation(image: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels in images (B, C, H, W), from 0 (flat) upwards.
-
-    Of the eight neighbours, the two across and the two down count a third each, and the diagonal
-    ones a twelfth: to second order no direction counts more than another. One steep step costs
-    more than several gentle ones, so that no flat patches come, as `total_variation` makes them.
-    """
-    x = image
-    down = (x[:, :, 1:, :] - x[:, :, :-1, :]).square().mean()
-    across = (x[:, :, :, 1:] - x[:, :, :, :-1]).square().mean()
-    falling = (x[:, :, 1:, 1:] - x[:, :, :-1, :-1]).square().mean()
-    rising = (x[:, :, 1:, :-1] - x[:, :, :-1, 1:]).square().mean()
-    return 2 * ((down + across) / 3 + (falling + rising) / 12)
 
 
 class Gaussian:
