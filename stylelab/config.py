@@ -27,7 +27,7 @@ LOOP_SETTINGS = (
     "init", "projected",
 )  # fmt: skip
 # Settings that came after version 0.1: at their defaults they do not enter the keys of runs.
-LATER = {"projected", "content_layer_weights", "style_layer_weights"}
+LATER = {"projected", "content_layer_weights", "style_layer_weights", "style_masks", "weigh"}
 SMALLEST, LARGEST = 16, 10_000  # pixels a side: four poolings need 16, and 10,000 is a poster
 
 T = TypeVar("T")
@@ -174,12 +174,10 @@ class Config(Settings):
     size: Size = (150, 225)
     """Height and width of the result in pixels, or its longer side alone."""
     fit: Literal["crop", "stretch"] = "crop"
-    """How an image of another aspect ratio is fitted to the size: cropped at its centre, or
-    stretched."""
+    """How an image of another shape is fitted to the size: cropped at its centre, or stretched."""
     owner = "method"
     method: Annotated[str, AfterValidator(METHODS.check)] = "gatys"
-    """How content and style become an objective: the name of a file in stylelab/methods, or of a
-    registered method."""
+    """How content and style become an objective: a file in stylelab/methods, or one registered."""
     options: Annotated[tuple[tuple[str, Any], ...], BeforeValidator(to_pairs)] = ()
     """The method's own settings, by name; stored as sorted pairs."""
     content_weight: Weight = 1.0
@@ -188,6 +186,9 @@ class Config(Settings):
     """Weight of the style loss."""
     tv_weight: Weight = 10.0
     """Weight of the total variation loss."""
+    weigh: Literal["losses", "gradients"] = "losses"
+    """Whether the three weights are factors of the losses, or shares of the gradient: 30, 70 and 0
+    then are 70 % style with every size, network and method. They are gauged once, at the start."""
     content_layers: Layers = ("relu4_4",)
     """Layers whose features hold the content."""
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "conv5_1")
@@ -206,6 +207,8 @@ class Config(Settings):
     """Shares of several style pictures, in their order; empty means equal shares."""
     mask: str = ""
     """Path of a picture: white where the style goes, black where the content stays."""
+    style_masks: tuple[str, ...] = ()
+    """One such picture for each style picture, instead of shares; '' is what the others leave."""
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     """Number of steps; the paper calls them epochs."""
     scales: Annotated[int, Field(ge=1, le=8)] = 1
@@ -217,8 +220,7 @@ class Config(Settings):
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.1
     """Step size, in units of the standardised image (0.1 is about 0.02 of the range 0 to 1)."""
     schedule: Literal["constant", "linear"] = "constant"
-    """How the step size changes over the steps of a scale; linear rises for ten steps, then falls
-    to zero."""
+    """How the step size changes over a scale's steps; linear rises for ten, then falls to 0."""
     decay_every: Annotated[int, Field(ge=0)] = 0
     """The learning rate is multiplied by 0.1 each time this many steps are done; 0 means never."""
     stop_below: Annotated[float, Field(ge=0)] = 0.0
@@ -240,8 +242,7 @@ class Config(Settings):
     """Padding at the first convolution; zeros leave a visible border. reflect mirrors 16
     pixels around the edges of the image and leaves none; at 300x450 that is a fifth more pixels."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Number format of the convolutions; auto is bfloat16 where the hardware supports it natively,
-    else float32."""
+    """Number format of the convolutions; auto is bfloat16 on hardware that has it, else float32."""
     memory: Literal["plain", "low"] = "plain"
     """low stores only some of the feature maps and computes the others a second time for the
     gradient; a step then takes 1.4 times as long."""

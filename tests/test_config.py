@@ -89,6 +89,7 @@ def test_the_text_that_names_a_run_depends_on_every_value_and_on_nothing_else():
     changes = {
         "method": "inversion", "style_scale": 2, "colours": "luminance", "blend": (1, 2),
         "mask": "mask.png", "content_layer_weights": (2,), "style_layer_weights": (2,),
+        "weigh": "gradients", "style_masks": ("mask.png",),
         "size": 200, "fit": "stretch", "content_weight": 2, "style_weight": 2, "tv_weight": 2,
         "content_layers": ("relu4_2",), "style_layers": ("relu1_1",), "steps": 2,
         "optimizer": "lbfgs", "learning_rate": 0.2, "decay_every": 2, "stop_below": 2,

@@ -45,6 +45,10 @@ def layers(config: Config) -> tuple[str, ...]:
     return options.content_layers + options.patch_layers
 
 
+def needs_maps(config: Config) -> bool:
+    return True  # patches have neighbours
+
+
 def loss_weights(config: Config) -> dict[str, float]:
     return standard_weights(config, style_scale=SCALE)
 

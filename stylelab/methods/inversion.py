@@ -58,6 +58,10 @@ def layers(config: Config) -> tuple[str, ...]:
     return options.layers or DEFAULT_LAYERS[options.transform]
 
 
+def needs_maps(config: Config) -> bool:
+    return bool(config.options_as(Options).transform == "aams")  # whose strokes are patches
+
+
 def loss_weights(config: Config) -> dict[str, float]:
     return {"style": config.style_weight, "tv": config.tv_weight}
 

@@ -108,7 +108,7 @@ def find_regions(
                 )
         found = [torch.cat([masks[label] for label in by_label[0]]) for masks in by_label]
     else:
-        found = [torch.ones_like(picture[:, :1]) for picture in pictures]
+        found = [picture.new_ones(1, 1, 1, 1) for picture in pictures]  # whatever is read of it
     area = torch.stack([masks.mean((1, 2, 3)).cpu() for masks in found]).amin(0)
     kept = area > SMALLEST_REGION
     if not kept.any():
@@ -127,6 +127,8 @@ def _labelled(name: str, image: Tensor, fit: Any) -> dict[Any, Tensor]:
 def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
     """The regions of all pictures are found together, once the content is there."""
     options = config.options_as(Options)
+    if config.style_masks and (options.content_regions or options.content_polygons):
+        raise InputError("set either style_masks or the regions of method 'photo', not both")
     pictures = [restore(style) for style, _ in styles]
     read = [(read_layers(model, style, options.style_layers), share) for style, share in styles]
 

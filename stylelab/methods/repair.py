@@ -132,6 +132,8 @@ def read_undamaged(
 
 def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
     options = config.options_as(Options)
+    if config.style_masks:
+        raise InputError("method 'repair' takes no style_masks: its mask says what is repaired")
 
     def with_content(content: Tensor) -> TermsOf:
         one_picture(content, "repair")

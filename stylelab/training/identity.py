@@ -23,7 +23,7 @@ class Inputs:
     shares: tuple[float, ...]
     """The share of each style; they sum to one."""
     files: dict[str, Picture]
-    """Pictures that settings name: the mask, the initial image, and those in the options."""
+    """Pictures that settings name: the masks, the initial image, and those in the options."""
     identity: dict[str, str]
     """What a result depends on besides the config: the hashes of all pictures, of the weights and
     of a registered method's source. The hashes of several styles are joined by plus signs."""
@@ -49,12 +49,14 @@ def read_inputs(content: Source, style: StyleSources, config: Config) -> Inputs:
         "content_sha256": picture.sha256,
         "style_sha256": "+".join(style.sha256 for style in styles),
     }
-    names: dict[str, Any] = {"mask": config.mask, **dict(config.options)}
+    masks = {f"style_mask_{i}": mask for i, mask in enumerate(config.style_masks, 1)}
+    masks["mask"] = config.mask
+    names: dict[str, Any] = {**masks, **dict(config.options)}
     if config.init not in ("content", "style", "noise"):
         names["init"] = config.init
     files = {}
     for name, file in names.items():
-        if isinstance(file, str) and (Path(file).is_file() or (name == "mask" and file)):
+        if isinstance(file, str) and (Path(file).is_file() or (name in masks and file)):
             files[name] = as_picture(file)
             identity[f"{name}_sha256"] = files[name].sha256
     identity["weights_id"] = weights_id(config.weights, config.seed)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stylelab.config import SMALLEST, Config
-from stylelab.controls import weighted
+from stylelab.controls import read_style_masks, regional, weighted
 from stylelab.errors import InputError
 from stylelab.images import restore, standardize
 from stylelab.maths.colours import luminance, match_luminance, match_statistics
@@ -76,11 +76,15 @@ def _prepare(
     model = shared_network(c, method.layers(c), device, dtype)
     base, *targets = (standardize(picture.to(device)) for picture in (image, *read))
     styles = [pair for pair in zip(targets, inputs.shares, strict=True) if pair[1]]
-    around = None
-    if c.mask:
-        mask = inputs.files["mask"].load(size, c.fit)
-        around = base, mask.mean(1, keepdim=True).to(device)
-    objective = weighted(method.objective(styles, model, c), c)
+    masks = [inputs.files["mask"].load(size, c.fit).mean(1, keepdim=True)] if c.mask else []
+    if c.style_masks:
+        regions = read_style_masks(inputs.files, c, size, len(inputs.styles))
+        objective = regional(method, styles, regions.to(device), model, c)
+        masks.append(regions.sum(0, keepdim=True).clamp(max=1))
+    else:
+        objective = method.objective(styles, model, c)
+    around = (base, torch.stack(masks).prod(0).to(device)) if masks else None
+    objective = weighted(objective, c)
     if c.colours == "luminance":
         of_grey: TermsOf = objective(_grey(base))
         return Prepared(model, lambda x: of_grey(_grey(x)), (image, *pictures), around)

@@ -19,6 +19,7 @@ from stylelab.metrics import measure
 from stylelab.objectives import Terms
 from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
+from stylelab.training.gauge import from_shares
 from stylelab.training.identity import StyleSources, read_inputs
 from stylelab.training.loop import Loop, Player
 from stylelab.training.optimizers import learning_rate, make_optimizer, plan_scales, project
@@ -117,6 +118,8 @@ class Transfer(Loop):
     def _loss_weights(self) -> dict[str, float]:
         extra = {name: weight for name, (_, weight) in self.extra_terms.items()}
         weights: dict[str, float] = METHODS.load(self.config.method).loss_weights(self.config)
+        if self.config.weigh == "gradients":
+            weights = from_shares(self.config, self.objective, self.pictures, self.device)
         return weights | extra
 
     def after_step(self) -> None:
