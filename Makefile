@@ -5,7 +5,7 @@ STARTED := $(shell date +%s)
 TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lowest lab demo notebooks format checkpoints bench bench-quick clean
+.PHONY: help reproduce test check lowest lab demo notebooks student nbgrader slides format checkpoints bench bench-quick clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,15 @@ demo: .venv/installed-demo  ## show the live lab as a page, for a class
 notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py
 	@$(TOOK)
+
+student: .venv/installed  ## the chapters without outputs, for students: stylelab-notebooks/
+	$(BIN)/python notebooks/teach.py student stylelab-notebooks
+
+nbgrader: .venv/installed  ## the exercises as assignments for nbgrader: runs/nbgrader/source/
+	$(BIN)/python notebooks/teach.py nbgrader runs/nbgrader
+
+slides: .venv/installed  ## the chapters as slides: runs/slides/
+	$(BIN)/python notebooks/teach.py slides runs/slides
 
 checkpoints: .venv/installed-test  ## train the shipped networks again (about three hours on one core)
 	$(BIN)/python benchmarks/checkpoints.py

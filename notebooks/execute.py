@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 HERE = Path(__file__).parent
 LIMIT = 1800  # seconds that a cell may take
+KEPT = ("tags", "slideshow")  # metadata of a cell
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -57,11 +58,14 @@ def execute(path: Path) -> None:
     }
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
-        if cell.cell_type == "code":  # a widget without its kernel is a line of plain text
+        if cell.cell_type == "code":
+            for output in cell.outputs:  # a widget without its kernel is its text, if it has one
+                if "text/html" in (data := output.get("data", {})):
+                    data.pop(WIDGET, None)
             cell.outputs = [
                 output for output in cell.outputs if WIDGET not in output.get("data", {})
             ]
-        cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+        cell.metadata = {key: cell.metadata[key] for key in KEPT if key in cell.metadata}
     nbformat.write(notebook, path)
 
 

@@ -70,6 +70,7 @@ from .training.transfer import stylize as stylize
 from .vgg.network import VGG19 as VGG19
 from .widgets.live_lab import LiveLab as LiveLab
 from .widgets.painter import Painter as Painter
+from .widgets.quiz import Quiz as Quiz
 from .widgets.sweep_explorer import SweepExplorer as SweepExplorer
 from .widgets.training_view import TrainingView as TrainingView
 

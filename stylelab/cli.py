@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -210,12 +209,15 @@ def info() -> None:
 
 def lab() -> None:
     """Open the notebooks in JupyterLab."""
-    shipped, notebooks = Path(__file__).parent / "notebooks", Path("stylelab-notebooks")
-    if not shipped.is_dir():  # in a clone
-        notebooks = Path(__file__).parent.parent / "notebooks"
+    from stylelab.course import copy_for_students, notebooks_folder
+
+    shipped, notebooks = notebooks_folder(), Path("stylelab-notebooks")
+    if shipped.parent != Path(__file__).parent:  # in a clone
+        notebooks = shipped
     elif not notebooks.exists():  # installed from a wheel: work on a complete copy
         with tempfile.TemporaryDirectory(dir=".") as folder:
-            shutil.copytree(shipped, Path(folder, "copy")).rename(notebooks)
+            copy_for_students(Path(folder, "copy"))
+            Path(folder, "copy").rename(notebooks)
     root = f"--ServerApp.root_dir={notebooks.resolve()}"
     raise SystemExit(subprocess.call([sys.executable, "-m", "jupyter", "lab", root]))
 

@@ -7,12 +7,14 @@ from typing import Any
 def check(answer: Any, test: Callable[[Any], object]) -> None:
     """Print whether an exercise is right or not answered yet; a wrong answer is an error.
 
+    The error gives the reason that the test names, and not the lines of the test.
+
     Args:
         answer: the student's answer; None means not answered yet.
         test: takes the answer and asserts what must be true of it.
 
     Raises:
-        AssertionError: from ``test``, if the answer is wrong.
+        AssertionError: if the answer is wrong, or ``test`` cannot use it.
 
     >>> def even(answer):
     ...     assert answer % 2 == 0, "the answer should be even"
@@ -24,5 +26,13 @@ def check(answer: Any, test: Callable[[Any], object]) -> None:
     if answer is None:
         print("not answered yet")
         return
-    test(answer)
+    fault: str | None = None
+    try:
+        test(answer)
+    except AssertionError as error:
+        fault = str(error) or "not right yet"
+    except Exception as error:
+        fault = f"the answer cannot be used: {type(error).__name__}: {error}"
+    if fault is not None:  # outside of the handlers: their traceback would show the test
+        raise AssertionError(fault)
     print("right")
