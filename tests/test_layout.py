@@ -29,15 +29,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 WINGS = [
     "errors", "sources", "registry", "config", "presets", "files", "images",
     "sample_pictures", "checkpoints", "recipes",
-<<<<<<< HEAD
     "device", "losses", "vgg", "maths", "objectives", "controls", "methods", "metrics", "plots",
-    "networks", "gans", "training", "sweeps", "widgets", "applications", "exercises",
+    "networks", "gans", "training", "sweeps", "course", "widgets", "applications", "exercises",
     "cli_networks", "cli", "moved", "__init__", "__main__",
-=======
-    "device", "losses", "vgg", "maths", "objectives", "methods", "metrics", "plots", "networks",
-    "gans", "training", "sweeps", "course", "widgets", "applications", "exercises", "cli_networks",
-    "cli", "moved", "__init__", "__main__",
->>>>>>> 567907f (Quizzes, keys to predictions, exercises with difficulty and minutes; copies for students, nbgrader and slides; glossary, references, ethics)
 ]  # fmt: skip
 
 
