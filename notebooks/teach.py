@@ -176,7 +176,7 @@ def reseal(path: Path, hide: bool) -> None:
     """Hide the answers of a quiz, or show them as its authors write them, first and in words."""
     text = path.read_text("utf-8")
     if hide:
-        chance = random.Random(path.stem)
+        chance = random.Random(f"quiz {path.stem}")
         block = re.compile(r"options = (\[.*?\])\nright = (\d+)\nwhy = (\".*?\")\n", re.DOTALL)
 
         def close(match: re.Match[str]) -> str:
