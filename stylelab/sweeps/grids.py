@@ -208,20 +208,26 @@ def read_grid(source: str | Path) -> list[Run]:
             raise InputError(unknown("preset", given["preset"], PRESETS))
         else:
             base = Config.from_dict({**PRESETS[given["preset"]].to_dict(), **given["base"]})
-        for name in ("content", "style") if isinstance(base, Config) else ():
-            if name not in given and name not in given["axes"]:
-                raise InputError(f"{name} is missing; name a picture or a sample")
         listed = dict(given["axes"])
+        varied = {name for key in listed for name in _names(key)}
+        for name in ("content", "style") if isinstance(base, Config) else ():
+            if name not in given.keys() | varied:
+                raise InputError(f"{name} is missing; name a picture or a sample")
         if isinstance(listed.get("options"), dict):  # options.strength = [...] makes a table
             own = listed.pop("options")
             listed |= {f"options.{name}": value for name, value in own.items()}
-        axes: GridAxes = {tuple(re.split(r"[\s,]+", key)): value for key, value in listed.items()}
+        axes: GridAxes = {_names(key): value for key, value in listed.items()}
         return grid(given.get("content", ""), given.get("style", ""), axes, base)
     except tomli.TOMLDecodeError as error:
         raise InputError(f"{path.name}: {error}") from None
     except (InputError, AttributeError, TypeError) as error:
         line = _line_of(text, str(error))
         raise InputError(f"{path.name}{line}: {error}") from None
+
+
+def _names(key: str) -> tuple[str, ...]:
+    """The settings that an axis of a grid file changes together."""
+    return tuple(re.split(r"[\s,]+", key))
 
 
 def _line_of(text: str, fault: str) -> str:
