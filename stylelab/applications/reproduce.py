@@ -61,16 +61,17 @@ def compare_figure(small: Result, large: Result) -> Figure:
     height, width = large.image.shape[2:]
     sources = {"Content": CONTENT, "Style": PAINTING}
     images = {k: load_image(sample(name), (height, width)) for k, name in sources.items()}
-    images[f"Figure 3: {size_name(small.image)}"] = small.image
-    images[f"Figure 4: {size_name(large.image)}"] = large.image
+    for number, result in {3: small, 4: large}.items():
+        steps = len(result.history)
+        images[f"As Figure {number}: {size_name(result.image)}, {steps} steps"] = result.image
     return plot_images(images, columns=2)
 
 
 def losses_figure(*results: Result) -> Figure:
-    """The loss curves of runs side by side, by term, on one scale."""
+    """The loss curves of runs side by side, by term, on the same axes."""
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
-        axes = figure.subplots(1, len(results), sharey=True, squeeze=False)[0]
+        axes = figure.subplots(1, len(results), sharex=True, sharey=True, squeeze=False)[0]
         for ax, result in zip(axes, results, strict=True):
             plot_losses(result.history, ax, size_name(result.image))
     return figure
