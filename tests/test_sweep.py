@@ -395,11 +395,21 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     assert (quick(tmp_path, {"style_weight": [10, 1000]}).table["status"] == "complete").all()
 
 
-@pytest.mark.parametrize("name", ["ambiguities", "class", "resolution", "weights"])
-def test_shipped_grids_are_read(name):
-    assert name in shipped_grids()
-    runs = read_grid(name)
-    assert len(runs) == {"ambiguities": 14, "class": 9, "resolution": 8, "weights": 20}[name]
+def test_shipped_grids_are_read():
+    lengths = {"ambiguities": 14, "class": 9, "resolution": 8, "weights": 20}
+    lengths |= {"pairs": 35, "scale": 15, "sizes": 15}
+    assert {name: len(read_grid(name)) for name in shipped_grids()} == lengths
+
+
+def test_a_grid_file_may_vary_its_pictures_together(tmp_path):
+    path = tmp_path / "g.toml"
+    path.write_text(
+        '[axes]\n"content style" = [["chenonceau", "night_cafe"], ["eiffel_tower", "night_cafe"]]\n'
+    )
+    assert [run.content for run in read_grid(path)] == ["chenonceau", "eiffel_tower"]
+    path.write_text('[axes]\n"style steps" = [["night_cafe", 2]]\n')
+    with pytest.raises(InputError, match="content is missing"):
+        read_grid(path)
 
 
 def test_the_command_sweeps_and_a_dry_run_only_tells(tmp_path, monkeypatch, capsys):
