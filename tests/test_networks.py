@@ -8,6 +8,7 @@ from stylelab.maths.statistics import moments
 from stylelab.networks.blocks import Batch, Generator, Network
 from stylelab.networks.decoders import CHANNELS, Decoder
 from stylelab.networks.loading import pack
+from stylelab.vgg.network import VGG19
 
 NAMES = {"one": ["night"], "many": ["night", "day"], "any": []}
 
@@ -198,3 +199,20 @@ def test_networks_are_of_one_kind():
     for name in NETWORKS.shipped:
         assert isinstance(build(name), Network)
         assert NETWORKS.load(name).STYLES in ("one", "many", "any")
+
+
+@pytest.mark.parametrize("name", ["adain", "wct", "aams"])
+def test_many_photographs_in_one_style_read_it_once(name, monkeypatch):
+    network = load_network(name, precision="float32")
+    photo, style = (load_image(sample(n), (48, 64)) for n in ("chenonceau", "night_cafe"))
+    with torch.no_grad():
+        first = network(photo, [(style, 1.0)])
+        seen = []
+        whole = VGG19.forward
+        monkeypatch.setattr(VGG19, "forward", lambda own, x: seen.append(x) or whole(own, x))
+        again = network(photo, [(style.clone(), 1.0)])
+        count = len(seen)
+        other = network(photo, [(style.flip(3), 1.0)])
+    assert torch.equal(again, first)
+    assert not torch.equal(other, first)
+    assert len(seen) - count == 2 * count  # a new picture is read as often as the photograph

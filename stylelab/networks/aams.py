@@ -22,7 +22,14 @@ from stylelab.losses import total_variation
 from stylelab.maths.patches import style_swap
 from stylelab.maths.statistics import moments, wct, whiten
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
-from stylelab.networks.decoders import Attention, Decoder, inner, squared_error, towards
+from stylelab.networks.decoders import (
+    Attention,
+    Decoder,
+    StyleMemory,
+    inner,
+    squared_error,
+    towards,
+)
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -58,6 +65,7 @@ class AAMS(Network):
         self.encoder = VGG19(LAYERS, padding="reflect")
         self.attention = Attention(256, 32)
         self.decoder = Decoder(LAYERS[0])
+        self.styles = StyleMemory()
 
     def encode(self, image: Tensor) -> dict[str, Tensor]:
         """Features of the three layers, (B, C, h, w) each, in float32."""
@@ -92,7 +100,9 @@ class AAMS(Network):
         content, where = own[LAYERS[0]] + added, salience(added)
         deep, like = torch.zeros_like(content), [torch.zeros_like(m) for m in read_moments(own)]
         for picture, share in style:
-            found = self.encode(picture)
+            check_image(picture, LEAST)
+            read = self.styles.read(self.encoder, picture)
+            found = {layer: read[layer] for layer in LAYERS}
             target = found[LAYERS[0]] + self.attend(found[LAYERS[0]])
             pairs = zip(content[:, None], where[:, None], strict=True)
             deep += share * torch.cat([self.transform(f, target, s) for f, s in pairs])

@@ -86,6 +86,28 @@ class Decoder(Casting):
         return x.float()
 
 
+class StyleMemory:
+    """What VGG-19 read in the last few style pictures: many photographs in one style read it once.
+
+    Only what an encoder gives is kept, which no training changes.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[VGG19, Tensor, dict[str, Tensor]]] = []
+
+    def read(self, encoder: VGG19, picture: Tensor) -> dict[str, Tensor]:
+        """Features of a style picture (1, 3, h, w) in [0, 1] at the encoder's layers, float32."""
+        for known, seen, found in self.kept:
+            same = known is encoder and (seen.shape, seen.device) == (picture.shape, picture.device)
+            if same and torch.equal(seen, picture):
+                return found
+        check_image(picture, MIRRORED + 1)
+        found = {layer: f.float() for layer, f in encoder(standardize(picture)).items()}
+        if not torch.is_grad_enabled():
+            self.kept = [(encoder, picture.clone(), found), *self.kept[:3]]
+        return found
+
+
 class Attention(nn.Module):
     """Attention of a map's positions to those of another, softmax(f(norm a)^T g(norm b)) h(b).
 
@@ -133,6 +155,7 @@ class AnyStyle(Network, ABC):
         # Mirrored edges: features of an edge padded with zeros are decoded to a frame.
         self.encoder = VGG19([layer], padding="reflect")
         self.decoder = Decoder(layer)
+        self.styles = StyleMemory()
 
     def encode(self, image: Tensor) -> Tensor:
         """Features (B, C, h, w) of images in [0, 1], in float32."""
@@ -155,6 +178,9 @@ class AnyStyle(Network, ABC):
 
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
         features = self.encode(image)
-        styled = [share * self.transform(features, self.encode(one)) for one, share in style]
+        read = [
+            (self.styles.read(self.encoder, picture)[self.layer], share) for picture, share in style
+        ]
+        styled = [share * self.transform(features, found) for found, share in read]
         mixed = towards(self.own(features), torch.stack(styled).sum(0), strength)
         return self.decode(mixed, image).clamp(0, 1)

@@ -14,7 +14,7 @@ from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.maths.statistics import wct
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
-from stylelab.networks.decoders import Decoder, inner, squared_error, towards
+from stylelab.networks.decoders import Decoder, StyleMemory, inner, squared_error, towards
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -39,6 +39,7 @@ class WCT(Network):
         super().__init__()
         self.encoders = nn.ModuleDict({k: VGG19([k], padding="reflect") for k in LAYERS})
         self.decoders = nn.ModuleDict({layer: Decoder(layer) for layer in LAYERS})
+        self.styles = {layer: StyleMemory() for layer in LAYERS}
 
     def encode(self, layer: str, image: Tensor) -> Tensor:
         """A layer's features (B, C, h, w) of images in [0, 1], in float32."""
@@ -55,7 +56,7 @@ class WCT(Network):
         for layer in LAYERS:
             features, styled = self.encode(layer, image), []
             for picture, share in style:
-                wanted = self.encode(layer, picture)
+                wanted = self.styles[layer].read(self.encoders[layer], picture)[layer]
                 styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
             found = towards(features, torch.stack(styled).sum(0), strength)
             image = self.decode(layer, found, image).clamp(0, 1)
