@@ -48,7 +48,7 @@ def plot_losses(history: pd.DataFrame, ax: Axes | None = None, title: str = "") 
         ax = ax if ax is not None else plt.subplots(figsize=(6, 4), layout="constrained")[1]
         for name, values in terms(history).items():
             label = f"{name} (weighted)" if name == "total" else str(name)
-            # Content's loss at the start is zero but for rounding, which a log scale should not show.
+            # The content's first loss is zero but for rounding, which a log scale should not show.
             ax.plot(values[values > 1e-6 * values.max()], DASHES.get(str(name), "-"), label=label)
         ax.set(xlabel="step", ylabel="loss", yscale="log", title=title)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False)

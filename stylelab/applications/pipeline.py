@@ -39,9 +39,9 @@ def pipeline_figure(config: Config) -> Figure:
             _box(ax, (49, y), end, colour, 18)
             _arrow(ax, [(15, y), (21, y)])
             _arrow(ax, [(35, y), (40, y)])
-        for y, text in zip((34, 21.5, 9), losses, strict=True):
-            _box(ax, (73, y), text, STEP, 17)
-            _arrow(ax, [(81.5, y), (87, 21.5)])
+        for height, text in zip((34, 21.5, 9), losses, strict=True):
+            _box(ax, (73, height), text, STEP, 17)
+            _arrow(ax, [(81.5, height), (87, 21.5)])
         _arrow(ax, [(58, 37), (64.5, 35)])
         _arrow(ax, [(58, 28), (64.5, 22.5)])
         _arrow(ax, [(58, 14), (64.5, 33)])
@@ -51,8 +51,8 @@ def pipeline_figure(config: Config) -> Figure:
         _arrow(ax, [(93, 18.5), (93, 3.5), (5, 3.5), (5, 11)], color=BACK, linestyle="--")
         moved = f"gradient with respect to the pixels; {config.optimizer.capitalize()} moves them"
         ax.text(49, 1, moved, ha="center", va="center", color=BACK)
-        for y, words in ((42.5, "once, before the first step"), (19, "in each step")):
-            ax.text(1, y, words, va="center", fontsize=9, style="italic")
+        for height, words in ((42.5, "once, before the first step"), (19, "in each step")):
+            ax.text(1, height, words, va="center", fontsize=9, style="italic")
     return figure
 
 

@@ -5,7 +5,7 @@ to reconstruct photographs: no style is ever seen in training.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class WCT(Network):
         for layer in LAYERS:
             features, styled = self.encode(layer, image), []
             for picture, share in style:
-                wanted = self.styles[layer].read(self.encoders[layer], picture)[layer]
+                wanted = self.styles[layer].read(cast(VGG19, self.encoders[layer]), picture)[layer]
                 styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
             found = towards(features, torch.stack(styled).sum(0), strength)
             image = self.decode(layer, found, image).clamp(0, 1)
