@@ -265,6 +265,7 @@ def test_packed_convolutions_are_the_plain_ones(dtype, content, monkeypatch):
     layers = ["relu1_2", "conv2_2", "relu3_3", "relu4_4"]
     model = VGG19(layers).to(dtype)
     found = []
+    packable = dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     for packed in (True, False):
         if not packed:
             monkeypatch.setattr("stylelab.vgg.convolution.can_pack", lambda *_: False)
@@ -272,7 +273,8 @@ def test_packed_convolutions_are_the_plain_ones(dtype, content, monkeypatch):
         features = model(image)
         sum(f.float().square().mean() for f in features.values()).backward()
         found.append((features, image.grad))
-        assert any(c in packs for c in model.convolutions.values())
+        # Processors without bfloat16 compute it the plain way.
+        assert any(c in packs for c in model.convolutions.values()) == packable
     (ours, gradient), (plain, expected) = found
     rounding = 1e-4 if dtype == torch.float32 else 0.05
     for name in layers:
