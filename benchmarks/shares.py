@@ -1,54 +1,52 @@
-"""Do loss weights, or shares of the gradient, carry over between sizes?
-
-For each pair and size, a run with the usual weights and one with the same shares of the gradient
-everywhere; the style distances of the saved pictures, and how far those of a way lie apart.
-
-    python benchmarks/shares.py [--heights 150 300 600] [--pairs 3] [--steps 60]
-"""
-
-import argparse
-from dataclasses import replace
+"""Where the time of a step at 300x450 goes, by PyTorch's profiler, in both precisions."""
 
 import pandas as pd
+from sides import LARGE, PAIRS, make, report
+from torch.profiler import profile
 
-from stylelab import PRESETS, sample, stylize
+from stylelab import Config
 
-PAIRS = (
-    ("chenonceau", "cafe_terrace_at_night"),
-    ("pont_du_gard", "night_cafe"),
-    ("mont_saint_michel", "church_at_auvers"),
-)
-WAYS = {
-    "losses": {"content_weight": 1, "style_weight": 1000, "tv_weight": 10},
-    "gradients": {"content_weight": 45, "style_weight": 54, "tv_weight": 1},
+STEPS = 10
+KINDS = {  # the operators of each, whose time holds that of all they call
+    "convolutions": (
+        "_Packed",
+        "_PackedBackward",
+        "aten::mkldnn_convolution",
+        "aten::convolution_backward",
+    ),
+    "Gram matrices": ("_SelfProduct", "_SelfProductBackward"),
+    "poolings": ("aten::max_pool2d_with_indices", "aten::max_pool2d_with_indices_backward"),
+    "ReLU": ("aten::threshold_backward", "aten::clamp_min_"),
 }
 
 
+def shares(side: str) -> dict[str, float]:
+    """The part of a step's time that each kind of operator takes."""
+    transfer = make(side, PAIRS[0], Config(size=LARGE, steps=100_000))
+    for _ in range(3):
+        transfer.step()
+    with profile() as profiler:
+        for _ in range(STEPS):
+            transfer.step()
+    events = profiler.key_averages()
+    whole = sum(event.self_cpu_time_total for event in events)
+    spent = {event.key: event.cpu_time_total / whole for event in events}
+    found = {kind: sum(spent.get(name, 0) for name in names) for kind, names in KINDS.items()}
+    found["convolutions"] -= spent["aten::threshold_backward"]  # which the packed ones call
+    return {**found, "the rest": 1 - sum(found.values())}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--heights", type=int, nargs="+", default=(150, 300, 600))
-    parser.add_argument("--pairs", type=int, default=len(PAIRS))
-    parser.add_argument("--steps", type=int, default=60)
-    given = parser.parse_args()
     rows = []
-    for content, style in PAIRS[: given.pairs]:
-        for height in given.heights:
-            for way, weights in WAYS.items():
-                size = height, height * 3 // 2
-                config = replace(
-                    PRESETS["fast"], size=size, steps=given.steps, weigh=way, **weights
-                )
-                found = stylize(sample(content), sample(style), config, progress=False)
-                metrics = found.info["metrics"]
-                rows.append([content, way, height, metrics["style_distance"], metrics["ssim"]])
-                print(*rows[-1], flush=True)
-    columns = ["pair", "weigh", "height", "style distance", "ssim"]
-    table = pd.DataFrame(rows, columns=columns)
-    wide = table.pivot_table(index=["pair", "weigh"], columns="height", values="style distance")
-    wide["farthest from the smallest size's"] = (
-        wide.div(wide.iloc[:, 0], axis=0).sub(1).abs().max(axis=1)
+    for side, precision in (("stylelab", "default"), ("stylelab float32", "float32")):
+        found = {kind: f"{value:.0%}" for kind, value in shares(side).items()}
+        rows.append({"precision": precision, **found})
+    words = (
+        "Forward and back. ReLU's forward pass is part of the convolutions, but where the map "
+        "before it is kept. The rest is what adds up gradients, the losses, total variation, Adam "
+        "and Python."
     )
-    print(wide.round(3).to_string())
+    report("shares", "Where a step's time goes at 300x450", pd.DataFrame(rows), words)
 
 
 if __name__ == "__main__":
