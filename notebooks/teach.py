@@ -86,10 +86,15 @@ def write(path: Path) -> None:
 
 def mark(path: Path) -> None:
     """Write the slides' metadata into a chapter."""
+    nbformat.write(marked(path), path)
+
+
+def marked(path: Path) -> Any:
+    """A chapter with the slides' metadata."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         cell.metadata["slideshow"] = {"slide_type": slide(cell)}
-    nbformat.write(notebook, path)
+    return notebook
 
 
 def split_last_title(text: str) -> tuple[str, str, str]:
@@ -126,7 +131,7 @@ def titles(page: str) -> list[str]:
 
 
 def anchor(title: str) -> str:
-    """The anchor that GitHub and the site give to a heading."""
+    """The anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
@@ -151,11 +156,8 @@ def references() -> list[tuple[str, str, str]]:
 
 def slides(path: Path, folder: Path) -> None:
     """Write a chapter as slides; reveal.js, which turns them, is loaded from the network."""
-    notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        cell.metadata["slideshow"] = {"slide_type": slide(cell)}
     exporter = SlidesExporter(exclude_input=True, reveal_scroll=True)
-    page, _ = exporter.from_notebook_node(notebook)
+    page, _ = exporter.from_notebook_node(marked(path))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{path.stem}.slides.html").write_text(page, "utf-8")
 
@@ -228,12 +230,10 @@ def assignment(path: Path) -> Any:
     return notebook
 
 
-def graded(
-    name: str, solution: bool = False, points: int | None = None, locked: bool = False
-) -> Any:
+def graded(name: str, solution: bool = False, points: int | None = None) -> Any:
     """The metadata of a cell, in nbgrader's schema 3."""
     found = {"schema_version": 3, "grade_id": name, "cell_type": "code", "task": False}
-    found |= {"solution": solution, "grade": points is not None, "locked": not solution or locked}
+    found |= {"solution": solution, "grade": points is not None, "locked": not solution}
     return nbformat.from_dict(found | ({} if points is None else {"points": points}))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import tomli
 
 from stylelab.errors import InputError, unknown
+from stylelab.sample_pictures import shipped_folder
 
 AUTHORS_ONLY = ("quizzes", "*.py", ".ipynb_checkpoints", "__pycache__", "runs")
 
@@ -37,9 +38,8 @@ class Chapter:
 
 
 def notebooks_folder() -> Path:
-    """Where the chapters are: beside the modules when installed, else in the clone."""
-    here = Path(__file__).parent
-    return next(f for f in (here / "notebooks", here.parent / "notebooks") if f.is_dir())
+    """Where the chapters are."""
+    return shipped_folder("notebooks")
 
 
 def seal(right: int, why: str) -> str:

@@ -15,8 +15,13 @@ if TYPE_CHECKING:  # pandas takes up to 90 MB
 @cache
 def data_folder() -> Path:
     """Where the sample pictures are, and what trainings read."""
+    return shipped_folder("data")
+
+
+def shipped_folder(name: str) -> Path:
+    """A folder that is beside the modules when the kit is installed, else in the clone."""
     here = Path(__file__).parent
-    return next(folder for folder in (here / "data", here.parent / "data") if folder.is_dir())
+    return next(folder for folder in (here / name, here.parent / name) if folder.is_dir())
 
 
 def samples() -> "pd.DataFrame":

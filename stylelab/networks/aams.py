@@ -65,7 +65,7 @@ class AAMS(Network):
         self.encoder = VGG19(LAYERS, padding="reflect")
         self.attention = Attention(256, 32)
         self.decoder = Decoder(LAYERS[0])
-        self.styles = StyleMemory()
+        self.styles: StyleMemory[dict[str, Tensor]] = StyleMemory()
 
     def encode(self, image: Tensor) -> dict[str, Tensor]:
         """Features of the three layers, (B, C, h, w) each, in float32."""
@@ -100,9 +100,7 @@ class AAMS(Network):
         content, where = own[LAYERS[0]] + added, salience(added)
         deep, like = torch.zeros_like(content), [torch.zeros_like(m) for m in read_moments(own)]
         for picture, share in style:
-            check_image(picture, LEAST)
-            read = self.styles.read(self.encoder, picture)
-            found = {layer: read[layer] for layer in LAYERS}
+            found = self.styles.read(self.encoder, picture, self.encode)
             target = found[LAYERS[0]] + self.attend(found[LAYERS[0]])
             pairs = zip(content[:, None], where[:, None], strict=True)
             deep += share * torch.cat([self.transform(f, target, s) for f, s in pairs])

@@ -1,8 +1,8 @@
 """Networks of any style: VGG-19's features, transformed, attended to, and decoded to an image."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,8 @@ from stylelab.images import standardize
 from stylelab.maths.statistics import normalize
 from stylelab.networks.blocks import Casting, Network, Pictures, check_image, convolution
 from stylelab.vgg.network import MIRRORED, VGG19
+
+T = TypeVar("T")
 
 # Of VGG-19, the channels of its blocks and the number of their convolutions.
 CHANNELS, DEPTHS = (3, 64, 128, 256, 512), (1, 2, 2, 4)
@@ -86,23 +88,22 @@ class Decoder(Casting):
         return x.float()
 
 
-class StyleMemory:
-    """What VGG-19 read in the last few style pictures: many photographs in one style read it once.
+class StyleMemory(Generic[T]):
+    """What an encoder gave for the last few style pictures: many photographs read a style once.
 
-    Only what an encoder gives is kept, which no training changes.
+    No training changes an encoder, so what it gave stays true as long as it is the same one.
     """
 
     def __init__(self) -> None:
-        self.kept: list[tuple[VGG19, Tensor, dict[str, Tensor]]] = []
+        self.kept: list[tuple[nn.Module, Tensor, T]] = []
 
-    def read(self, encoder: VGG19, picture: Tensor) -> dict[str, Tensor]:
-        """Features of a style picture (1, 3, h, w) in [0, 1] at the encoder's layers, float32."""
+    def read(self, encoder: nn.Module, picture: Tensor, encode: Callable[[Tensor], T]) -> T:
+        """``encode(picture)``, which should depend on the encoder and the picture alone."""
         for known, seen, found in self.kept:
             same = known is encoder and (seen.shape, seen.device) == (picture.shape, picture.device)
             if same and torch.equal(seen, picture):
                 return found
-        check_image(picture, MIRRORED + 1)
-        found = {layer: f.float() for layer, f in encoder(standardize(picture)).items()}
+        found = encode(picture)
         if not torch.is_grad_enabled():
             self.kept = [(encoder, picture.clone(), found), *self.kept[:3]]
         return found
@@ -155,7 +156,7 @@ class AnyStyle(Network, ABC):
         # Mirrored edges: features of an edge padded with zeros are decoded to a frame.
         self.encoder = VGG19([layer], padding="reflect")
         self.decoder = Decoder(layer)
-        self.styles = StyleMemory()
+        self.styles: StyleMemory[Tensor] = StyleMemory()
 
     def encode(self, image: Tensor) -> Tensor:
         """Features (B, C, h, w) of images in [0, 1], in float32."""
@@ -178,9 +179,9 @@ class AnyStyle(Network, ABC):
 
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
         features = self.encode(image)
-        read = [
-            (self.styles.read(self.encoder, picture)[self.layer], share) for picture, share in style
+        styled = [
+            share * self.transform(features, self.styles.read(self.encoder, picture, self.encode))
+            for picture, share in style
         ]
-        styled = [share * self.transform(features, found) for found, share in read]
         mixed = towards(self.own(features), torch.stack(styled).sum(0), strength)
         return self.decode(mixed, image).clamp(0, 1)

@@ -5,7 +5,8 @@ to reconstruct photographs: no style is ever seen in training.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class WCT(Network):
         super().__init__()
         self.encoders = nn.ModuleDict({k: VGG19([k], padding="reflect") for k in LAYERS})
         self.decoders = nn.ModuleDict({layer: Decoder(layer) for layer in LAYERS})
-        self.styles = {layer: StyleMemory() for layer in LAYERS}
+        self.styles: dict[str, StyleMemory[Tensor]] = {k: StyleMemory() for k in LAYERS}
 
     def encode(self, layer: str, image: Tensor) -> Tensor:
         """A layer's features (B, C, h, w) of images in [0, 1], in float32."""
@@ -56,7 +57,9 @@ class WCT(Network):
         for layer in LAYERS:
             features, styled = self.encode(layer, image), []
             for picture, share in style:
-                wanted = self.styles[layer].read(cast(VGG19, self.encoders[layer]), picture)[layer]
+                wanted = self.styles[layer].read(
+                    self.encoders[layer], picture, partial(self.encode, layer)
+                )
                 styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
             found = towards(features, torch.stack(styled).sum(0), strength)
             image = self.decode(layer, found, image).clamp(0, 1)
