@@ -1,7 +1,7 @@
 from .applications.films import camera_move as camera_move
 from .applications.films import film as film
-from .applications.films import read_frames as read_frames
-from .applications.films import write_film as write_film
+from .applications.frames import read_frames as read_frames
+from .applications.frames import write_film as write_film
 from .applications.repairs import repair as repair
 from .applications.transitions import transition as transition
 from .config import Config as Config

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can fix."""
+"""The one kind of error that a user can fix, and text that stays on one line."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,20 @@ from difflib import get_close_matches
 
 class InputError(ValueError):
     """Bad input; the message is one line that names the fault and the way out."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: object) -> str:
+    """The text with each character escaped that breaks a line, or that a terminal acts on.
+
+    Names of files may hold any.
+
+    >>> one_line("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def unknown(kind: str, name: object, allowed: Iterable[str], summary: str | None = None) -> str:

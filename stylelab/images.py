@@ -5,8 +5,7 @@ import hashlib
 import io
 import json
 import os
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -14,20 +13,22 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from stylelab.config import SMALLEST, check_size
+from stylelab.decoding import decode, flatten, named_faults, one_image, opened
 from stylelab.errors import InputError, unknown
-from stylelab.files import write_atomically
+from stylelab.files import read_file, write_atomically
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor | Picture"
 
 # Mean and standard deviation of ImageNet's RGB channels, the usual ones of torchvision.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-MOST_PIXELS = 100_000_000  # a larger file is treated as a decompression bomb
+FINER = 2  # a JPEG file is decoded at this multiple of the size that is needed, or finer
+SOFTWARE = f"stylelab {version('stylelab')}"  # the mark of pictures and films that are written
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP"}
 
 
@@ -40,7 +41,8 @@ def load_image(
 
     Args:
         source: a path, the bytes of a file, a PIL image, an array (H, W), (H, W, 1), (H, W, 3)
-            or (H, W, 4) of uint8, uint16 or floats in [0, 1], or a tensor as returned from here.
+            or (H, W, 4) of uint8, uint16 or floats in [0, 1], or a tensor (1, 3, H, W) or
+            (3, H, W) of uint8 or floats in [0, 1].
         size: (height, width), or the longer side, in pixels; None keeps the image's own size.
         fit: how another aspect ratio is brought to (height, width): cropped or stretched.
 
@@ -48,13 +50,16 @@ def load_image(
         (1, 3, H, W) float32 in [0, 1].
 
     Raises:
-        InputError: the source is no image, damaged or too large, or the size is not allowed.
+        InputError: the source is no image, damaged, too large or under 16 pixels a side, or the
+            size is not allowed.
     """
     return as_picture(source).load(size, fit)
 
 
 class Picture:
-    """A picture that is read and decoded once, however often its hash or its pixels are needed.
+    """A picture that is read once, however often its hash or its pixels are needed.
+
+    It is decoded once, too, but for a JPEG file, of which less is decoded for smaller sizes.
 
     Args:
         source: anything that `load_image` takes.
@@ -68,23 +73,45 @@ class Picture:
         if isinstance(source, (str, os.PathLike)):
             self._name = f"'{os.fspath(source)}'"
             with named_faults(self._name):
-                self._content = Path(source).read_bytes()
+                self._content = read_file(source)
+        self._decoded: dict[int, Image.Image] = {}
 
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the file's bytes, or of the pixels if the image comes from no file."""
         if isinstance(self._content, bytes):
             return hashlib.sha256(self._content).hexdigest()
-        pixels = repr(self._image.size).encode() + self._image.tobytes()
-        return hashlib.sha256(pixels).hexdigest()
+        image = self._image(1)
+        return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
 
     @cached_property
-    def _image(self) -> Image.Image:
-        return _flatten(_decode(self._content, self._name))
+    def _size(self) -> tuple[int, int]:
+        """Width and height, upright."""
+        size = None
+        if isinstance(self._content, bytes):
+            with opened(self._content, self._name) as image:
+                if image.format in ("JPEG", "MPO"):  # of others, EXIF may stand at the end
+                    turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+                    size = image.size[::-1] if turned else image.size
+        width, height = size or self._image(1).size
+        if min(width, height) < SMALLEST:
+            raise InputError(
+                f"{self._name} is {width} wide and {height} high, and an image has {SMALLEST} "
+                "pixels a side or more; give a larger one"
+            )
+        return width, height
+
+    def _image(self, factor: int) -> Image.Image:
+        """The picture in RGB, upright; a JPEG file at an eighth, a quarter or half of its size."""
+        if not isinstance(self._content, bytes) or not self._content.startswith(b"\xff\xd8\xff"):
+            factor = 1
+        if factor not in self._decoded:
+            self._decoded[factor] = flatten(decode(self._content, self._name, factor))
+        return self._decoded[factor]
 
     def size_at(self, size: tuple[int, int] | int | None) -> tuple[int, int]:
         """The (height, width) in pixels that `load` returns for that size."""
-        width, height = self._image.size
+        width, height = self._size
         if not isinstance(size, int):
             return size or (height, width)
         scale = size / max(width, height)
@@ -100,86 +127,17 @@ class Picture:
         self, size: tuple[int, int] | int | None = None, fit: Literal["crop", "stretch"] = "crop"
     ) -> Tensor:
         """The pixels, (1, 3, H, W) float32 in [0, 1]; ``size`` and ``fit`` as for `load_image`."""
-        image = self._image
+        height, width = self.size_at(None if size is None else check_size(size))
+        own_width, own_height = self._size
+        finer = min(own_width / width, own_height / height) / FINER
+        image = self._image(next((f for f in (8, 4, 2) if f <= finer), 1))
         if size is not None:
-            height, width = self.size_at(check_size(size))
             if fit not in ("crop", "stretch"):
                 raise InputError(unknown("fit", fit, ["crop", "stretch"]))
             resize = ImageOps.fit if fit == "crop" else Image.Image.resize
             image = resize(image, (width, height), Image.Resampling.LANCZOS)
-        pixels = torch.from_numpy(np.array(image, dtype=np.float32))  # (H, W, 3)
-        return pixels.permute(2, 0, 1)[None].contiguous() / 255
-
-
-FAULTS: dict[type[Exception], str] = {  # what can go wrong with a file, and what to do
-    FileNotFoundError: "does not exist; check the path",
-    IsADirectoryError: "is a folder; name an image in it",
-    PermissionError: "may not be read; check its permissions",
-    UnidentifiedImageError: "is not an image that Pillow can read; try PNG or JPEG",
-    Image.DecompressionBombError: f"has more than {MOST_PIXELS:,} pixels; scale it down first",
-    Exception: "is damaged or cut short; get it again",
-}
-
-
-@contextlib.contextmanager
-def named_faults(name: str) -> Iterator[None]:
-    """Turn any error while reading a file into an InputError of one line."""
-    try:
-        yield
-    except Exception as error:
-        fault = next(words for kind, words in FAULTS.items() if isinstance(error, kind))
-        raise InputError(f"{name} {fault}") from None
-
-
-def _decode(content: Source, name: str) -> Image.Image:
-    if isinstance(content, Tensor):
-        return to_pil(content)
-    if isinstance(content, np.ndarray):
-        return _from_array(content)
-    if isinstance(content, Image.Image):
-        return ImageOps.exif_transpose(content)
-    if not isinstance(content, bytes):
-        raise InputError(f"cannot load an image from {type(content).__name__}; give a path")
-    with named_faults(name), warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        Image.init()
-        kinds = [kind for kind in Image.OPEN if kind != "EPS"]  # which starts Ghostscript
-        with Image.open(io.BytesIO(content), formats=kinds) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            return ImageOps.exif_transpose(image)
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if not (array.size and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)))):
-        raise InputError(f"an array of shape {array.shape} is no image; use (H, W[, 1, 3 or 4])")
-    if array.dtype == np.uint16:
-        array = array / 65535
-    if array.dtype == bool or np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
-            raise InputError("an array of floats must lie in [0, 1]; divide by 255 or clip it")
-        array = (array * 255.0).round().astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise InputError(f"an array of {array.dtype} is no image; use uint8, uint16 or floats")
-    return Image.fromarray(array)
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Convert any Pillow mode to RGB: 16- and 32-bit greys to 8 bits, transparency over white."""
-    if image.mode.startswith(("I", "F")):  # 16 or 32 bits, or floats
-        grey = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        tops = {"F": (1, 255, 65535), "I": (255, 65535)}.get(image.mode, (65535,))
-        top = next((top for top in tops if grey.max() <= top), grey.max())
-        image = Image.fromarray((grey.clip(0) / top * 255).round().astype(np.uint8))
-    if image.mode == "LAB":
-        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, *profiles, outputMode="RGB") or image
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+        pixels = torch.from_numpy(np.array(image))  # (H, W, 3) uint8
+        return pixels.permute(2, 0, 1)[None].contiguous().float().div_(255)
 
 
 def _statistics(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,11 +170,8 @@ def quantize(image: Tensor) -> Tensor:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """A (1, 3, H, W) or (3, H, W) tensor in [0, 1] as an 8-bit PIL image."""
-    image = image[0] if image.ndim == 4 and len(image) == 1 else image
-    if image.ndim != 3 or len(image) != 3 or image.numel() == 0:
-        raise InputError(f"a tensor of shape {tuple(image.shape)} is not one image (1, 3, H, W)")
-    pixels = image.detach().float().cpu()
+    """A (1, 3, H, W) or (3, H, W) tensor in [0, 1], or of uint8, as an 8-bit PIL image."""
+    pixels = one_image(image).float() / (255 if image.dtype == torch.uint8 else 1)
     if not pixels.isfinite().all():
         raise InputError("the image holds NaN or infinite values; lower the learning rate")
     bytes_ = quantize(pixels).mul(255).round().to(torch.uint8)
@@ -235,13 +190,33 @@ def save_image(
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(unknown("image format", path.suffix or path.name, SUFFIXES))
     chunks = PngInfo()  # other formats ignore it, as PNG ignores the quality
-    chunks.add_text("Software", f"stylelab {version('stylelab')}")
+    chunks.add_text("Software", SOFTWARE)
     for key, value in (info or {}).items():
         chunks.add_text(key, json.dumps(value))
     buffer = io.BytesIO()
     to_pil(image).save(buffer, SUFFIXES[path.suffix.lower()], quality=95, pnginfo=chunks)
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def software() -> Image.Exif:
+    """The kit's mark for formats that have EXIF instead of text."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = SOFTWARE
+    return exif
+
+
+def check_own(path: Path) -> None:
+    """Raise InputError if there is a file, but no picture or film that the kit wrote."""
+    if not path.exists():
+        return
+    mark = ""
+    with contextlib.suppress(InputError, OSError), opened(read_file(path), "it") as image:
+        mark = image.info.get("Software") or image.getexif().get(ExifTags.Base.Software, "")
+    if not str(mark).startswith("stylelab"):
+        raise InputError(
+            f"'{path}' is not of stylelab and would be overwritten; name another place"
+        )
 
 
 def image_hash(source: Source) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 MOVED = {
     "colours": ("maths.colours",),
     "convolution": ("vgg.convolution",),
-    "films": ("applications.films", "maths.flow"),
+    "films": ("applications.films", "applications.frames", "maths.flow"),
     "grids": ("sweeps.grids", "sample_pictures"),
     "live_lab": ("widgets.live_lab",),
     "live_panel": ("widgets.panel",),

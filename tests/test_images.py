@@ -184,7 +184,7 @@ BAD = {
     "NaN": (np.full((4, 4), np.nan), {}, r"must lie in \[0, 1\]"),
     "int64": (np.zeros((4, 4), dtype=np.int64), {}, "use uint8"),
     "two images": (torch.zeros(2, 3, 4, 4), {}, "is not one image"),
-    "NaN tensor": (torch.full((1, 3, 4, 4), torch.nan), {}, "NaN"),
+    "NaN tensor": (torch.full((1, 3, 4, 4), torch.nan), {}, "not from nan to nan"),
 }
 
 

@@ -27,8 +27,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A file may import only from its own wing and from those before it: a wing is a folder, or a file
 # beside the folders.
 WINGS = [
-    "errors", "sources", "registry", "config", "presets", "files", "images",
-    "sample_pictures", "checkpoints", "recipes",
+    "errors", "sources", "registry", "config", "presets", "files", "decoding",
+    "images", "sample_pictures", "checkpoints", "recipes",
     "device", "losses", "vgg", "maths", "objectives", "controls", "methods", "metrics", "plots",
     "networks", "gans", "training", "sweeps", "course", "widgets", "applications", "exercises",
     "cli_networks", "cli", "moved", "__init__", "__main__",
@@ -85,7 +85,7 @@ def test_methods_and_networks_import_neither_each_other_nor_the_loop(folder):
 
 def test_the_package_stays_readable_in_an_evening():
     # The core is what one run of the standard method needs; all else is read by itself.
-    core = {"errors", "registry", "config", "presets", "files", "images", "device"}
+    core = {"errors", "registry", "config", "presets", "files", "decoding", "images", "device"}
     core |= {"checkpoints", "sample_pictures", "losses", "objectives", "vgg", "training"}
     names = ("trainer", "trained", "crops", "sets", "painting", "style_fit", "rings")  # of networks
     names += ("pyramid", "gauge")  # what the standard method does without

@@ -1,37 +1,31 @@
 """Films: each frame starts from the last one, warped to it (Ruder, Dosovitskiy and Brox 2016)."""
 
-import io
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageSequence
 from torch import Tensor
 
+from stylelab.applications.frames import check_one_size, collect
 from stylelab.config import Config
-from stylelab.errors import InputError, unknown
-from stylelab.files import write_atomically
-from stylelab.images import (
-    MOST_PIXELS,
-    SUFFIXES,
-    Source,
-    load_image,
-    save_image,
-    standardize,
-    to_pil,
+from stylelab.errors import InputError
+from stylelab.images import Source, load_image, standardize
+from stylelab.maths.flow import (
+    check_flow,
+    optical_flow,
+    positions,
+    sample_at,
+    temporal_loss,
+    visible,
+    warp,
 )
-from stylelab.maths.flow import optical_flow, positions, sample_at, temporal_loss, visible, warp
 from stylelab.networks.blocks import Network
-from stylelab.plots import Shown, show_webp
 from stylelab.presets import PRESETS
 from stylelab.training.painting import paint
 from stylelab.training.transfer import ExtraTerms, Transfer
 
-MOST_FRAMES = 1000
 LATER_RATE = 1 / 3  # of the learning rate, in frames that start almost done
 
 
@@ -60,27 +54,49 @@ def film(
         on_frame: called after each frame with its number and its `Transfer`.
 
     Returns:
-        A picture (1, 3, H, W) in [0, 1] for each frame.
+        A picture (1, 3, H, W) in [0, 1] for each frame; after Ctrl-C, for those done so far.
+
+    Raises:
+        InputError: bad frames, flows or settings.
+        FilmStopped: a frame after the first one failed; the error has those before it.
     """
+    settings = later_steps, temporal_weight, flows, blends, on_frame
+    return collect(film_frames(frames, style, config, *settings))
+
+
+def film_frames(
+    frames: Sequence[Source],
+    style: Any,
+    config: Config | Network,
+    later_steps: int | None = None,
+    temporal_weight: float = 300.0,
+    flows: Sequence[Tensor] | None = None,
+    blends: Sequence[Sequence[float]] = (),
+    on_frame: Callable[[int, Transfer], None] | None = None,
+) -> Iterator[Tensor]:
+    """What `film` collects, as it is painted."""
     if len(frames) == 0:
         raise InputError("there are no frames; give one or more")
     if isinstance(config, Network):
-        return [paint(config, frame, style) for frame in frames]
+        yield from (paint(config, frame, style) for frame in frames)
+        return
     if config.scales > 1:
         raise InputError("a film takes scales=1: a later frame starts from the one before it")
     if flows is not None and len(flows) != len(frames) - 1:
         raise InputError(f"{len(frames)} frames have {len(frames) - 1} flows, not {len(flows)}")
     if blends and len(blends) != len(frames):
         raise InputError(f"{len(frames)} frames have as many blends, not {len(blends)}")
-    if temporal_weight < 0:
+    if not temporal_weight >= 0:
         raise InputError("temporal_weight should be 0 or above")
     pictures = [load_image(frame, config.size, config.fit) for frame in frames]
+    check_one_size(pictures)
+    for flow in flows or ():
+        check_flow(flow, (pictures[0].shape[2], pictures[0].shape[3]))
     later = replace(
         config,
-        steps=later_steps or max(1, config.steps // 2),
+        steps=max(1, config.steps // 2) if later_steps is None else later_steps,
         learning_rate=LATER_RATE * config.learning_rate,
     )
-    painted: list[Tensor] = []
     last = None
     for i, picture in enumerate(pictures):
         start: Tensor | None = None
@@ -102,10 +118,9 @@ def film(
         for _ in transfer:
             pass
         last = transfer.shown.detach()
-        painted.append(transfer.image)
+        yield transfer.image
         if on_frame is not None:
             on_frame(i, transfer)
-    return painted
 
 
 def camera_move(
@@ -145,77 +160,10 @@ def camera_move(
     for i, (centre, zoom) in enumerate(views):
         places = centre + zoom * offset
         limit = torch.tensor([height - 1.0, width - 1.0])[None, :, None, None]
-        if bool((places < 0).any() or (places > limit).any()):
+        if not bool(((places >= 0) & (places <= limit)).all()):  # NaN fails, too
             raise InputError("the camera leaves the picture; move it less, or show less")
         clip.append(sample_at(small, *places[0]))
         if i:
             before, zoomed = views[i - 1]
             flows.append((places - before) / zoomed - offset)
     return clip, flows
-
-
-def read_frames(source: str | os.PathLike[str]) -> list[Tensor]:
-    """The frames of an animated GIF, WebP or PNG, or of a folder of pictures, sorted by name."""
-    path = Path(source)
-    if path.is_dir():
-        names = sorted(p for p in path.iterdir() if p.suffix.lower() in {*SUFFIXES, ".gif"})
-        if not names:
-            raise InputError(f"'{path}' holds no pictures; name a folder of frames")
-        first = load_image(names[0])
-        _check_length(path, len(names), first)
-        return [first, *(load_image(name) for name in names[1:])]
-    first = load_image(path)  # which says what is wrong
-    with Image.open(path) as image:
-        _check_length(path, getattr(image, "n_frames", 1), first)
-        try:
-            return [load_image(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
-        except (OSError, EOFError, SyntaxError):  # as Pillow says of a file that is cut short
-            raise InputError(f"'{path}' is damaged or cut short; get it again") from None
-
-
-def _check_length(path: Path, count: int, frame: Tensor) -> None:
-    if count > MOST_FRAMES:
-        raise InputError(f"'{path}' has {count} frames, and {MOST_FRAMES} are the most; cut it")
-    if count * frame[0, 0].numel() > MOST_PIXELS:
-        raise InputError(
-            f"'{path}' has more than {MOST_PIXELS:,} pixels in {count} frames; scale it down"
-        )
-
-
-def write_film(
-    frames: Sequence[Tensor], path: str | os.PathLike[str], seconds: float = 1 / 12
-) -> Path:
-    """Save frames as an animated WebP or GIF, or as numbered PNGs in a folder.
-
-    Args:
-        frames: images (1, 3, H, W) in [0, 1] of one size.
-        path: ends in .webp or .gif; without a suffix it is a folder.
-        seconds: how long each frame is shown.
-    """
-    path = Path(path)
-    if not path.suffix and frames:
-        if (path / f"frame_{len(frames):04d}.png").exists():
-            raise InputError(f"'{path}' holds a longer film; name another folder, or delete it")
-        for i, frame in enumerate(frames):
-            save_image(frame, path / f"frame_{i:04d}.png")
-        return path
-    kinds = {".webp": "WebP", ".gif": "GIF"}
-    if path.suffix and path.suffix.lower() not in kinds:
-        raise InputError(unknown("film format", path.suffix, [*kinds, "a folder"]))
-    write_atomically(path, _encode(frames, kinds.get(path.suffix.lower(), "WebP"), seconds))
-    return path
-
-
-def play(frames: Sequence[Tensor], alt: str, caption: str = "", seconds: float = 1 / 12) -> Shown:
-    """A film for a notebook or a page, with alt text; it plays five times."""
-    return show_webp(_encode(frames, "WebP", seconds, loop=5), alt, caption)
-
-
-def _encode(frames: Sequence[Tensor], kind: str, seconds: float, loop: int = 0) -> bytes:
-    if len(frames) == 0:
-        raise InputError("a film has one frame or more")
-    first, *rest = (to_pil(frame) for frame in frames)
-    buffer = io.BytesIO()
-    options = {"append_images": rest, "duration": round(1000 * seconds), "loop": loop}
-    first.save(buffer, kind, save_all=True, quality=85, **options)
-    return buffer.getvalue()

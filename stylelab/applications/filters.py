@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm.auto import tqdm
 
-from stylelab.applications.films import read_frames, write_film
+from stylelab.applications.frames import read_frames, write_film
+from stylelab.decoding import opened
 from stylelab.errors import InputError
-from stylelab.files import check_writable
-from stylelab.images import save_image
+from stylelab.files import check_writable, read_file
+from stylelab.images import check_own, save_image
 from stylelab.networks.blocks import Network
 from stylelab.training.crops import find_pictures
 from stylelab.training.painting import paint
@@ -36,19 +37,22 @@ def paint_files(
         progress: whether to show a bar.
 
     Raises:
-        InputError: a file cannot be read, two have the same name, or one would be overwritten.
+        InputError: a file cannot be read, two have the same name, or a file that the kit did not
+            paint would be overwritten.
     """
     paths, folder = find_pictures(sources), Path(out)
     if folder.is_file():
         raise InputError(f"'{folder}' is a file; name a folder for the pictures")
     check_writable(folder)
     targets: dict[Path, Path] = {}
+    named: dict[str, Path] = {}  # a file system may not tell large letters from small ones
     for path in paths:
         target = folder / f"{path.stem}{'.webp' if _is_film(path) else '.png'}"
-        if target in targets:
-            raise InputError(f"'{path}' and '{targets[target]}' have one name; paint them apart")
+        if (other := named.setdefault(target.name.casefold(), path)) is not path:
+            raise InputError(f"'{path}' and '{other}' have one name; paint them apart")
         if target.exists() and any(target.samefile(p) for p in paths if p.exists()):
             raise InputError(f"'{target}' would be overwritten; name another folder")
+        check_own(target)
         targets[target] = path
     for target, path in tqdm(targets.items(), unit="picture", disable=not progress):
         if target.suffix == ".webp":
@@ -60,10 +64,7 @@ def paint_files(
 
 
 def _is_film(path: Path) -> bool:
-    if path.suffix.lower() not in FILMS or not path.is_file():
-        return False
-    try:
-        with Image.open(path) as image:
+    if path.suffix.lower() in FILMS:
+        with suppress(InputError, OSError), opened(read_file(path), "it") as image:
             return getattr(image, "n_frames", 1) > 1
-    except Exception:  # `paint` says what is wrong with it
-        return False
+    return False  # or `paint` says what is wrong with it

@@ -5,13 +5,14 @@ styles (Dumoulin, Shlens and Kudlur 2016), in the features of one of any style (
 2017), in the loss of an optimisation. Pixels are mixed only where there is nothing else to mix.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from stylelab.applications.films import film
+from stylelab.applications.films import film_frames
+from stylelab.applications.frames import collect
 from stylelab.config import Config
 from stylelab.errors import InputError
 from stylelab.images import Source, load_image, quantize
@@ -59,28 +60,44 @@ def transition(
 
     Raises:
         InputError: no frames, a strength outside [0, 1], or what `paint` and `film` refuse.
+        FilmStopped: a frame after the first one failed; the error has those before it.
     """
+    if not isinstance(painter, (Network, Config)):
+        raise InputError(f"painter={painter!r} should be a network, see load_network, or a Config")
     if len(frames) == 0:
         raise InputError("there are no frames; give one or more")
-    if not all(0 <= s <= 1 for s in strength):
+    two = isinstance(strength, Sequence) and len(strength) == 2
+    if not two or not all(0 <= s <= 1 for s in strength):
         raise InputError(f"strength={strength} should be two numbers from 0 to 1")
+    return collect(_frames(frames, painter, before, after, strength, hold, settings))
+
+
+def _frames(
+    frames: Sequence[Source],
+    painter: Network | Config,
+    before: Any,
+    after: Any,
+    strength: tuple[float, float],
+    hold: float,
+    settings: dict[str, Any],
+) -> Iterator[Tensor]:
     shares = [(1 - t, t) for t in ramp(len(frames), hold)]
     strengths = [a * strength[0] + b * strength[1] for a, b in shares]
     if isinstance(painter, Config):
         styles = [before] if after is None else [before, after]
         blends = [] if after is None else shares
-        painted = film(frames, styles, painter, blends=blends, **settings)
+        painted = film_frames(frames, styles, painter, **{"blends": blends, **settings})
         pictures = (load_image(frame, painter.size, painter.fit) for frame in frames)
-        return [
-            quantize(torch.lerp(picture, image, s))
-            for picture, image, s in zip(pictures, painted, strengths, strict=True)
-        ]
-    painted = []
+        for image, picture, s in zip(painted, pictures, strengths, strict=True):
+            yield quantize(torch.lerp(picture, image, s))
+        return
+    if after is not None and painter.kind == "many":
+        if not all(isinstance(style, (str, int)) for style in (before, after)):
+            raise InputError("before and after should be a style's name each; shares cannot change")
     for frame, blend, s in zip(frames, shares, strengths, strict=True):
         chosen: dict[str, Any] = {"style": before}
         if after is not None and painter.kind == "any":
             chosen = {"style": [before, after], "blend": blend}
         elif after is not None:
             chosen = {"style": after if before == after else {before: blend[0], after: blend[1]}}
-        painted.append(paint(painter, frame, strength=s, **chosen, **settings))
-    return painted
+        yield paint(painter, frame, strength=s, **chosen, **settings)

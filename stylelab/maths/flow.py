@@ -22,11 +22,18 @@ def temporal_loss(image: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
     return (seen * (image - moved).square()).mean()
 
 
+def check_flow(flow: Tensor, size: tuple[int, int]) -> None:
+    """Raise InputError unless a flow is (1, 2, height, width) and finite."""
+    if flow.shape != (1, 2, *size):
+        wanted = f"(1, 2, {size[0]}, {size[1]})"
+        raise InputError(f"the flow should be {wanted}, not {tuple(flow.shape)}")
+    if not flow.isfinite().all():
+        raise InputError("the flow holds NaN or infinite values; estimate it again")
+
+
 def warp(image: Tensor, flow: Tensor) -> Tensor:
     """Warp an image (1, C, H, W) by a flow, bilinearly; edge pixels are repeated beyond it."""
-    height, width = image.shape[2:]
-    if flow.shape != (1, 2, height, width):
-        raise InputError(f"the flow should be (1, 2, {height}, {width}), not {tuple(flow.shape)}")
+    check_flow(flow, (image.shape[2], image.shape[3]))
     y, x = positions(flow)
     return sample_at(image, y + flow[0, 0], x + flow[0, 1])
 

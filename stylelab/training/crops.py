@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylelab.errors import InputError
+from stylelab.files import visible_files
 from stylelab.images import Picture
 from stylelab.sample_pictures import find
 
@@ -36,6 +37,8 @@ class Photo:
 def find_pictures(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """The paths of all pictures that are named, or lie in folders that are named, at any depth.
 
+    Hidden files in folders are left out.
+
     Raises:
         InputError: a folder holds no picture, or a path or sample does not exist.
     """
@@ -45,7 +48,8 @@ def find_pictures(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
         if not Path(source).is_dir():
             found.append(find(os.fspath(source)))
             continue
-        inside = [p for p in sorted(Path(source).rglob("*")) if p.suffix.lower() in Image.EXTENSION]
+        files = visible_files(Path(source), deep=True)
+        inside = [path for path in files if path.suffix.lower() in Image.EXTENSION]
         if not inside:
             raise InputError(f"'{source}' holds no pictures; name a folder of photographs")
         found += inside
