@@ -17,7 +17,7 @@ from stylelab import (
     warping_error,
     write_film,
 )
-from stylelab.applications.frames import FilmStopped, play
+from stylelab.applications.frames import play
 from stylelab.maths.flow import optical_flow, temporal_loss, visible, warp
 
 SIZE = (64, 96)

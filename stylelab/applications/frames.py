@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import ImageSequence
 from torch import Tensor
@@ -148,6 +149,9 @@ def _encode(frames: Sequence[Tensor], kind: str, seconds: float, loop: int = 0) 
     first, *rest = (to_pil(frame) for frame in frames)
     buffer = io.BytesIO()
     options = {"append_images": rest, "duration": round(1000 * seconds), "loop": loop}
-    mark = {"WebP": {"exif": software()}, "GIF": {"comment": SOFTWARE.encode()}}[kind]
-    first.save(buffer, kind, save_all=True, quality=85, **options, **mark)
+    marks: dict[str, dict[str, Any]] = {
+        "WebP": {"exif": software()},
+        "GIF": {"comment": SOFTWARE.encode()},
+    }
+    first.save(buffer, kind, save_all=True, quality=85, **options, **marks[kind])
     return buffer.getvalue()

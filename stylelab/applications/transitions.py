@@ -91,9 +91,9 @@ def _frames(
         for image, picture, s in zip(painted, pictures, strengths, strict=True):
             yield quantize(torch.lerp(picture, image, s))
         return
-    if after is not None and painter.kind == "many":
-        if not all(isinstance(style, (str, int)) for style in (before, after)):
-            raise InputError("before and after should be a style's name each; shares cannot change")
+    named = all(isinstance(style, (str, int)) for style in (before, after))
+    if after is not None and painter.kind == "many" and not named:
+        raise InputError("before and after should be a style's name each; shares cannot change")
     for frame, blend, s in zip(frames, shares, strengths, strict=True):
         chosen: dict[str, Any] = {"style": before}
         if after is not None and painter.kind == "any":
