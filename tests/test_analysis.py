@@ -4,7 +4,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stylelab import InputError, plot_tradeoff, summarise
+from stylelab import (
+    InputError,
+    compare,
+    interaction,
+    pareto,
+    plot_effects,
+    plot_front,
+    plot_heatmap,
+    plot_parallel,
+    plot_tradeoff,
+    summarise,
+)
 from stylelab.maths.intervals import mean_interval
 from stylelab.metrics import METRICS
 
@@ -110,3 +121,104 @@ def test_the_metrics_are_named_in_their_order(tmp_path):
 
     image = torch.rand(1, 3, 32, 48)
     assert tuple(measure(image, image, image)) == METRICS
+
+
+def test_settings_are_compared_within_pairs():
+    # Pairs lie far apart and the second setting is 1, 2 and 3 above the first: mean 2, deviation 1.
+    table = table_of([0.0, 100, 200, 1, 102, 203], [1, 1, 1, 9, 9, 9], list("pqr") * 2)
+    found = compare(table, "style_weight", metrics=["style_distance"])
+    assert found.index.tolist() == ["style_weight = 9"]
+    row = found.iloc[0]
+    assert row["style_distance"] == 2
+    assert row["style_distance/effect"] == 2
+    assert row["style_distance/lower"] == 0
+    back = compare(table, "style_weight", baseline=9).iloc[0]
+    assert (back["style_distance"], back["style_distance/lower"]) == (-2, 1)
+    assert back["content_distance"] == -1
+    with pytest.raises(
+        InputError, match=r"no complete run has the baseline \(5,\); there are: 1; 9"
+    ):
+        compare(table, "style_weight", baseline=5)
+
+
+def test_a_comparison_takes_only_pairs_that_have_both_and_names_what_changed():
+    table = table_of([1.0, 5, 2, 7], [1, 1, 9, 9], ["p", "q", "p", "r"], pooling="max", init="a")
+    table.loc[2, "pooling"] = "avg"
+    found = compare(table.drop(index=3), ["style_weight", "pooling", "init"])
+    assert found.index.tolist() == ["style_weight = 9, pooling = avg"]
+    assert found["units"].item() == 1
+    assert found["style_distance"].item() == 1
+    with pytest.raises(InputError, match="no pair of pictures has both"):
+        compare(table.drop(index=2), "style_weight")
+
+
+def test_paired_intervals_find_what_unpaired_ones_cannot():
+    rng = np.random.default_rng(0)
+    pairs = rng.normal(0, 10, 8)
+    values = np.concatenate([pairs, pairs + 0.5 + rng.normal(0, 0.1, 8)])
+    table = table_of(values, [1] * 8 + [9] * 8, list("abcdefgh") * 2)
+    found = compare(table, "style_weight", metrics=["style_distance"]).iloc[0]
+    assert 0.3 < found["style_distance/low"] < found["style_distance/high"] < 0.7
+    apart = summarise(table, "style_weight", ["style_distance"])
+    assert apart["style_distance/low"].loc[9] < apart["style_distance/high"].loc[1]
+
+
+def test_an_interaction_by_hand():
+    # At a: avg is 1 above max. At b: 4 above. The difference of the differences is 3.
+    values = [0.0, 1, 10, 14, 5, 6, 15, 19]
+    table = table_of(values, 1, ["p"] * 4 + ["q"] * 4)
+    table["init"], table["pooling"] = ["a", "a", "b", "b"] * 2, ["max", "avg"] * 4
+    found = interaction(table, "init", "pooling", "style_distance")
+    assert found.loc[("b", "avg"), "style_distance"] == 3
+    assert found["units"].item() == 2
+    with pytest.raises(InputError, match="needs two values"):
+        interaction(table, "init", "style_weight", "style_distance")
+
+
+def test_the_front_by_hand():
+    table = pd.DataFrame({"x": [1, 2, 3, 2, np.nan], "y": [3, 2, 1, 3, 0], "s": [1, 2, 3, 9, 9]})
+    assert pareto(table, ["x", "y"]).tolist() == [True, True, True, False, False]
+    assert pareto(table, ["x", "-s"]).tolist() == [True, False, False, True, False]
+    with pytest.raises(InputError, match="column 'z'"):
+        pareto(table, ["x", "z"])
+
+
+@pytest.fixture
+def crossed():
+    values = [1.0, 2, 4, 5, 2, 3, 5, 6, 3, 4, 6, 7, 4, 5, 7, 8]
+    table = table_of(values, [1, 1, 1000, 1000] * 4, np.repeat(list("pqrs"), 4))
+    return table.assign(init=["content", "noise"] * 8)
+
+
+def test_effects_are_drawn_with_their_intervals(crossed):
+    found = compare(crossed, ["style_weight", "init"])
+    figure = plot_effects(found, ["style_distance", "content_distance"])
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == list(found.index)
+    assert left.containers[0].lines[0].get_xdata() == pytest.approx([1, 3, 4])
+    assert right.get_xlabel() == "difference in content distance"
+
+
+def test_a_heat_map_holds_the_means(crossed):
+    ax = plot_heatmap(crossed, "init", "style_weight", "style_distance")
+    assert [text.get_text() for text in ax.texts] == ["2.5", "5.5", "3.5", "6.5"]
+    plt.close(ax.figure)
+
+
+def test_parallel_coordinates_have_a_line_a_run_on_each_ones_range(crossed):
+    ax = plot_parallel(crossed, ["init", "style_weight", "style_distance"], "style_weight")
+    runs = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 3]
+    assert len(runs) == len(crossed)
+    assert runs[0].tolist() == [0, 0, 0]
+    assert runs[-1].tolist() == [1, 1, 1]
+    plt.close(ax.figure)
+
+
+def test_the_front_is_drawn_through_its_runs(crossed):
+    table = crossed.assign(ssim=crossed["style_distance"])
+    ax = plot_front(table, ("style_distance", "-ssim"), "style_weight")
+    assert len(ax.lines[1].get_xdata()) == 16  # better in one is worse in the other
+    ax.figure.clear()
+    ax = plot_front(table, ("style_distance", "ssim"), "style_weight")
+    assert ax.lines[1].get_xdata().tolist() == [1]
+    plt.close("all")
