@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylelab import VGG19, Config, Transfer, load_image, restore, save_image, standardize
-from stylelab.config import CONVOLUTIONS
 from stylelab.device import processor_kind
 from stylelab.images import IMAGENET_STD
+from stylelab.layers import CONVOLUTIONS
 from stylelab.sample_pictures import find
 
 TRAINING = Path(__file__).parents[1] / "data" / "training"

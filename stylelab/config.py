@@ -5,7 +5,7 @@ This file imports neither torch nor Pillow, so that ``stylelab --help`` answers 
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from numbers import Integral
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
@@ -14,12 +14,9 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import Self, dataclass_transform  # typing has it from Python 3.11 on
 
 from stylelab.errors import InputError, unknown
+from stylelab.layers import check_layer, check_unique, layers_in
 from stylelab.registry import METHODS
 
-CONVOLUTIONS = tuple(
-    f"conv{block}_{i}" for block, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)
-)
-LAYERS = tuple(name for conv in CONVOLUTIONS for name in (conv, conv.replace("conv", "relu")))
 LOSS_WEIGHTS = ("content_weight", "style_weight", "tv_weight")
 # Settings that only the loop reads: the network, the targets and the pictures are the same.
 LOOP_SETTINGS = (
@@ -27,7 +24,9 @@ LOOP_SETTINGS = (
     "init", "projected",
 )  # fmt: skip
 # Settings that came after version 0.1: at their defaults they do not enter the keys of runs.
-LATER = {"projected", "content_layer_weights", "style_layer_weights", "style_masks", "weigh"}
+LATER = {
+    "projected", "backbone", "content_layer_weights", "style_layer_weights", "style_masks", "weigh",
+}  # fmt: skip
 SMALLEST, LARGEST = 16, 10_000  # pixels a side: four poolings need 16, and 10,000 is a poster
 
 T = TypeVar("T")
@@ -84,19 +83,6 @@ def check_device(name: str) -> str:
     return name
 
 
-def check_layer(name: str) -> str:
-    if name not in LAYERS:
-        summary = "VGG-19 has conv1_1 ... conv5_4 and relu1_1 ... relu5_4"
-        raise InputError(unknown("layer", name, LAYERS, summary))
-    return name
-
-
-def check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError("each layer may be named only once")
-    return names
-
-
 def to_pairs(options: Any) -> Any:
     """Turn a mapping into a tuple of sorted pairs, so that it can be hashed."""
     if not isinstance(options, Mapping):
@@ -129,7 +115,11 @@ class Settings:
         if self.options and not fields(cast(Any, kind)):
             raise InputError(f"{self.owner} '{name}' has no options")
         try:
-            return kind(**dict(self.options))
+            own: Any = kind(**dict(self.options))
+            named = [f.name for f in fields(own) if f.type == Layers]
+            backbone = getattr(self, "backbone", "vgg19")
+            found: T = replace(own, **{n: layers_in(backbone, getattr(own, n)) for n in named})
+            return found
         except InputError as error:
             raise InputError(f"options of '{name}': {error}") from None
 
@@ -230,14 +220,18 @@ class Config(Settings):
     then is the one that is saved; without it, what lies outside is clipped only at the end."""
     init: str = "content"
     """Initial image: content, noise, style, or the path of a picture."""
+    backbone: Literal["vgg19", "vgg16", "resnet50", "convnext_tiny", "squeezenet1_1"] = "vgg19"
+    """The network whose features the losses compare. Layers of VGG-19 stand for its layers of the
+    same depth; its own names are in stylelab/layers.py."""
     weights: str = "original"
-    """VGG-19 weights: original, torchvision, random, or the path of a .pth or .safetensors."""
+    """Its weights: original (VGG-19 alone), torchvision, random, or the path of a .pth or
+    .safetensors."""
     normalise: Literal["auto", "layer", "filter", "none"] = "auto"
-    """Rescale each convolution to a mean activation of two, by layer or by filter. auto is layer,
-    except for torchvision's weights: the paper's loss weights were chosen on their scale, so they
-    are left as they are (none)."""
+    """Rescale features to a mean activation of two, by layer or by filter. auto is layer, except
+    for VGG-19 with torchvision's weights: the paper's loss weights were chosen on their scale, so
+    they are left as they are (none)."""
     pooling: Literal["max", "avg"] = "max"
-    """Pooling between the blocks of VGG-19."""
+    """Pooling between the blocks of the network."""
     padding: Literal["zeros", "replicate", "reflect"] = "replicate"
     """Padding at the first convolution; zeros leave a visible border. reflect mirrors 16
     pixels around the edges of the image and leaves none; at 300x450 that is a fifth more pixels."""
@@ -256,6 +250,12 @@ class Config(Settings):
         for name, weight in layered.items():
             if weight and not getattr(self, name):
                 raise InputError(f"{name} is empty: name a layer or set its loss weight to 0")
+            object.__setattr__(self, name, layers_in(self.backbone, getattr(self, name)))
+        if self.backbone != "vgg19" and self.weights == "original":
+            raise InputError(
+                f"weights='original' are VGG-19's alone; with backbone='{self.backbone}' set "
+                "weights='torchvision', 'random' or the path of a .pth or .safetensors file"
+            )
         if not any((self.content_weight, self.style_weight, self.tv_weight)):
             raise InputError("all loss weights are 0: set one of them above 0")
         if self.schedule == "linear" and self.decay_every:

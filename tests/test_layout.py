@@ -27,7 +27,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A file may import only from its own wing and from those before it: a wing is a folder, or a file
 # beside the folders.
 WINGS = [
-    "errors", "sources", "registry", "config", "presets", "files", "decoding",
+    "errors", "sources", "registry", "layers", "config", "presets", "files", "decoding",
     "images", "sample_pictures", "checkpoints", "recipes",
     "device", "losses", "vgg", "maths", "objectives", "controls", "methods", "metrics", "plots",
     "networks", "gans", "training", "sweeps", "course", "widgets", "applications", "exercises",

@@ -20,7 +20,8 @@ from stylelab import (
     standardize,
     stylize,
 )
-from stylelab.config import LAYERS, LOSS_WEIGHTS
+from stylelab.config import LOSS_WEIGHTS
+from stylelab.layers import LAYERS
 from stylelab.registry import METHODS, load_method
 
 ROOT = Path(__file__).parent.parent

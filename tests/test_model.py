@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import VGG19_Weights, vgg19
 
 from stylelab import VGG19, InputError, load_image, sample, samples, standardize
-from stylelab.config import CONVOLUTIONS, LAYERS
+from stylelab.layers import CONVOLUTIONS, LAYERS
 from stylelab.vgg import convolution as packing
 from stylelab.vgg.convolution import WIDE, convolve, packs
 from stylelab.vgg.weights import (

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from torch import Tensor
 
-from stylelab.config import CONVOLUTIONS
 from stylelab.errors import InputError
 from stylelab.images import Source, load_image
+from stylelab.layers import CONVOLUTIONS
 
 Polygon: TypeAlias = Sequence[tuple[float, float]]
 Fit: TypeAlias = Literal["crop", "stretch"]

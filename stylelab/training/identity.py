@@ -59,7 +59,7 @@ def read_inputs(content: Source, style: StyleSources, config: Config) -> Inputs:
         if isinstance(file, str) and (Path(file).is_file() or (name in masks and file)):
             files[name] = as_picture(file)
             identity[f"{name}_sha256"] = files[name].sha256
-    identity["weights_id"] = weights_id(config.weights, config.seed)
+    identity["weights_id"] = weights_id(config.weights, config.seed, config.backbone)
     if (source := METHODS.source_hash(config.method)) is not None:
         identity["method_sha256"] = source
     return Inputs(picture, styles, shares, files, identity)

