@@ -38,6 +38,14 @@ BAD = {
     "seed": ({"seed": -1}, "seed=-1"),
     "no init": ({"init": ""}, "may not be empty"),
     "method": ({"method": "gaty"}, "unknown method 'gaty'; choose from .*mean 'gatys'"),
+    "original weights of another network": (
+        {"backbone": "resnet50"},
+        "weights='original' are VGG-19's alone; with backbone='resnet50' set weights='torchvision'",
+    ),
+    "layer of another network": (
+        {"backbone": "resnet50", "weights": "random", "style_layers": ("fire2",)},
+        "backbone 'resnet50': unknown layer 'fire2'; it has relu1, layer1_1 ... layer4_3",
+    ),
     "options of none": ({"options": {"strength": 1}}, "options of 'gatys': unknown setting"),
     "unknown option": (
         {"method": "inversion", "options": {"strenght": 1}},
@@ -98,10 +106,11 @@ def test_the_text_that_names_a_run_depends_on_every_value_and_on_nothing_else():
         "weights": "random", "normalise": "none", "pooling": "avg", "padding": "zeros",
         "precision": "float32", "device": "cpu", "seed": 2,
     }  # fmt: skip
-    assert {*changes, "options"} == Config().to_dict().keys()
+    assert {*changes, "options", "backbone"} == Config().to_dict().keys()
     texts = {text(Config(**{name: value})) for name, value in changes.items()}
     texts.add(text(Config(method="inversion", options={"strength": 0.5})))
-    assert len(texts | {text(Config())}) == len(changes) + 2
+    texts.add(text(Config(backbone="vgg16", weights="random")))
+    assert len(texts | {text(Config())}) == len(changes) + 3
     assert text(Config(style_weight=1000, size=[150, 225])) == text(Config(style_weight=1e3))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stylelab.errors import InputError
 from stylelab.images import Source, load_image
-from stylelab.layers import CONVOLUTIONS
+from stylelab.layers import CONVOLUTIONS, LAYERS
 
 Polygon: TypeAlias = Sequence[tuple[float, float]]
 Fit: TypeAlias = Literal["crop", "stretch"]
@@ -115,7 +115,15 @@ def masks_at_layers(masks: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
 
     Blurred by a 3x3 box at each convolution, as features are, and halved at each pooling. The
     boxes ignore what is beyond the edge, so that a mask of ones stays one.
+
+    Raises:
+        InputError: a layer is none of VGG-19's (VGG-16's have the same names).
     """
+    if others := [name for name in layers if name not in LAYERS]:
+        raise InputError(
+            f"layer '{others[0]}': this method follows masks through the layers of VGG; set "
+            "backbone to 'vgg19' or 'vgg16'"
+        )
     found: dict[str, Tensor] = {}
     m = masks
     for name in CONVOLUTIONS:

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from stylelab.config import Config, Layers, checked
+from stylelab.layers import layers_in
 from stylelab.losses import total_variation
 from stylelab.maths.attention import attention, multi_stroke
 from stylelab.maths.statistics import adain, wct
@@ -55,7 +56,7 @@ class Options:
 
 def layers(config: Config) -> tuple[str, ...]:
     options = config.options_as(Options)
-    return options.layers or DEFAULT_LAYERS[options.transform]
+    return options.layers or layers_in(config.backbone, DEFAULT_LAYERS[options.transform])
 
 
 def needs_maps(config: Config) -> bool:

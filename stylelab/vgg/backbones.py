@@ -111,9 +111,8 @@ class Backbone(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < 16:
             shape = tuple(image.shape)
-            raise InputError(
-                f"{self.backbone} takes images (B, 3, H, W) of at least 16x16, not {shape}"
-            )
+            wanted = "images (B, 3, H, W) of at least 16x16"
+            raise InputError(f"{self.backbone} takes {wanted}, not {shape}")
         whole = image.to(next(self.parameters(), image).dtype)
         if self.mirrored:
             if min(image.shape[2:]) <= MIRRORED:
@@ -184,9 +183,8 @@ def _steps(backbone: str, network: Any, layers: tuple[str, ...]) -> Steps:
         _fold(network)
         steps = [("", network.conv1), ("relu1", network.relu), (HALVING, network.maxpool)]
         stages = [getattr(network, f"layer{k}") for k in range(1, 5)]
-        return steps + list(
-            zip(BACKBONES[backbone][1:], (b for s in stages for b in s), strict=True)
-        )
+        blocks = (block for stage in stages for block in stage)
+        return [*steps, *zip(BACKBONES[backbone][1:], blocks, strict=True)]
     names = iter(BACKBONES[backbone])
     steps = [(next(names), network.features[0])]
     for i, stage in enumerate(network.features[1:], 1):  # stages, and what halves between them
@@ -235,12 +233,11 @@ def _load(backbone: str, weights: str | None, seed: int) -> Any:
             delattr(network, head)
     if weights == "random":
         _draw(network.to_empty(device="cpu"), seed)
-    elif weights == "torchvision":
-        values = read_torchvision(backbone)
-        network.load_state_dict(_fitting(network, values, f"{weights}'s weights"), assign=True)
     elif weights is not None:
-        values = read_file(weights, backbone)
-        network.load_state_dict(_fitting(network, values, f"weights '{weights}'"), assign=True)
+        own = weights == "torchvision"
+        values = read_torchvision(backbone) if own else read_file(weights, backbone)
+        what = "torchvision's weights" if own else f"weights '{weights}'"
+        network.load_state_dict(_fitting(network, values, what), assign=True)
     return network
 
 
