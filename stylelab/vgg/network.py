@@ -150,9 +150,7 @@ def shared_network(
 
 
 @lru_cache(maxsize=2)
-def _network(
-    backbone: str, identity: str, layers: tuple[str, ...], settings: Any, where: Any
-) -> VGG19:
+def _network(backbone: str, identity: str, layers: Any, settings: Any, where: Any) -> VGG19:
     if backbone != "vgg19":  # another type, which is called in the same way
         return cast(VGG19, Backbone(backbone, layers, *settings).to(*where))
     return VGG19(layers, *settings).to(*where)
