@@ -35,6 +35,11 @@ def value_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def plain(text: object) -> str:
+    """Text for matplotlib that is no formula: a file's name may hold dollars."""
+    return str(text).replace("$", r"\$")
+
+
 def terms(history: pd.DataFrame) -> pd.DataFrame:
     """A history (one row per step) with the layers of each term added up, indexed by step."""
     # The history of a live run also holds the loss weights.
@@ -47,10 +52,10 @@ def plot_losses(history: pd.DataFrame, ax: Axes | None = None, title: str = "") 
     with matplotlib.style.context(STYLE):
         ax = ax if ax is not None else plt.subplots(figsize=(6, 4), layout="constrained")[1]
         for name, values in terms(history).items():
-            label = f"{name} (weighted)" if name == "total" else str(name)
+            label = f"{name} (weighted)" if name == "total" else plain(name)
             # The content's first loss is zero but for rounding, which a log scale should not show.
             ax.plot(values[values > 1e-6 * values.max()], DASHES.get(str(name), "-"), label=label)
-        ax.set(xlabel="step", ylabel="loss", yscale="log", title=title)
+        ax.set(xlabel="step", ylabel="loss", yscale="log", title=plain(title))
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False)
     return ax
 
@@ -71,7 +76,7 @@ def plot_images(
             ax.axis("off")
         for ax, (title, image) in zip(axes, images.items(), strict=False):
             ax.imshow(to_pil(image), interpolation="lanczos")
-            ax.set_title(title, fontsize=10)
+            ax.set_title(plain(title), fontsize=10)
     return figure
 
 

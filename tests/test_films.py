@@ -14,11 +14,13 @@ from stylelab import (
     paint,
     read_frames,
     sample,
+    save_image,
     warping_error,
     write_film,
 )
-from stylelab.applications.frames import play
+from stylelab.applications.frames import FilmStopped, play
 from stylelab.maths.flow import optical_flow, temporal_loss, visible, warp
+from stylelab.networks.blocks import Network
 
 SIZE = (64, 96)
 STYLE = sample("cafe_terrace_at_night")
@@ -208,3 +210,70 @@ def test_a_network_paints_each_frame_alone(clip):
     assert all(
         torch.equal(x, paint(network, f, "3")) for x, f in zip(painted, clip[0], strict=False)
     )
+
+
+def test_hidden_files_are_no_frames_and_all_frames_count_for_the_limit(tmp_path, monkeypatch):
+    frames = [torch.full((1, 3, 16, 20), shade) for shade in (0.2, 0.4)]
+    folder = write_film(frames, tmp_path / "film")
+    (folder / "._frame_0000.png").write_bytes(b"of a Mac")
+    (folder / ".x.png").mkdir()
+    assert len(read_frames(folder)) == 2
+    save_image(torch.zeros(1, 3, 40, 40), folder / "frame_0002.png")
+    monkeypatch.setattr("stylelab.applications.frames.MOST_PIXELS", 2 * 16 * 20 + 40 * 40 - 1)
+    with pytest.raises(InputError, match=r"more than [\d,]+ pixels in 3 frames; scale it down"):
+        read_frames(folder)
+
+
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.95])
+def test_a_gif_that_is_cut_anywhere_is_named(tmp_path, part):
+    noise = [torch.rand(1, 3, 16, 20) for _ in range(3)]
+    path = write_film(noise, tmp_path / "a.gif")
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    with pytest.raises(InputError, match=r"'.*a\.gif' is (damaged or cut short|not an image)"):
+        read_frames(path)
+
+
+def test_a_film_has_one_size_and_finite_flows(tmp_path):
+    wide, high = torch.rand(1, 3, 32, 48), torch.rand(1, 3, 48, 32)
+    config = Config(size=48, steps=1, weights="random")
+    with pytest.raises(InputError, match="frame 2 is 48x32, the first one 32x48"):
+        film([wide, high], STYLE, config)
+    with pytest.raises(InputError, match="frame 2 is 48x32, the first one 32x48"):
+        write_film([wide, high], tmp_path / "a.webp")
+    with pytest.raises(InputError, match="the flow holds NaN"):
+        film([wide, wide], STYLE, config, flows=[torch.full((1, 2, 32, 48), torch.nan)])
+    with pytest.raises(InputError, match="NaN"):
+        write_film([wide, wide * torch.nan], tmp_path / "b")
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_are_painted_outlive_a_fault_and_an_interrupt(monkeypatch):
+    frames = [torch.full((1, 3, 16, 20), shade) for shade in (0.2, 0.4, 0.6)]
+    fault = OSError("enough")
+
+    def paint(network, frame, style):
+        if frame is frames[2]:
+            raise fault
+        return frame
+
+    monkeypatch.setattr("stylelab.applications.films.paint", paint)
+    with pytest.raises(FilmStopped, match="frame 3: OSError: enough; the 2 frames") as stopped:
+        film(frames, STYLE, Network())
+    assert stopped.value.frames == frames[:2]
+    fault = KeyboardInterrupt()
+    assert film(frames, STYLE, Network()) == frames[:2]
+    with pytest.raises(KeyboardInterrupt):  # with nothing to lose
+        film(frames[2:], STYLE, Network())
+
+
+def test_a_film_is_not_written_over_frames_of_somebody_else(tmp_path):
+    theirs = tmp_path / "frame_0001.png"
+    Image.new("RGB", (20, 16)).save(theirs)
+    before = theirs.read_bytes()
+    frames = [torch.rand(1, 3, 16, 20) for _ in range(2)]
+    with pytest.raises(InputError, match=r"frame_0001\.png' is not of stylelab"):
+        write_film(frames, tmp_path)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+    theirs.unlink()
+    write_film(frames, tmp_path)
+    write_film(frames, tmp_path)  # over its own

@@ -14,6 +14,7 @@ from PIL import Image
 from stylelab import (
     InputError,
     image_hash,
+    images,
     load_image,
     restore,
     sample,
@@ -21,6 +22,7 @@ from stylelab import (
     save_image,
     standardise,
 )
+from stylelab.images import Picture
 from stylelab.sample_pictures import data_folder
 
 RED = (255, 0, 0)
@@ -231,3 +233,80 @@ def test_pictures_that_benchmarks_and_trainings_read_have_their_credits():
 def test_an_unknown_sample_is_named():
     with pytest.raises(InputError, match="did you mean 'chenonceau'"):
         sample("chenoncau")
+
+
+def test_numbers_of_another_range_are_named_and_bytes_are_bytes():
+    pixels = torch.randint(0, 256, (1, 3, 20, 30), dtype=torch.uint8)
+    torch.testing.assert_close(load_image(pixels), pixels / 255)
+    for source in (pixels.float(), pixels.float().numpy()[0].transpose(1, 2, 0)):
+        with pytest.raises(InputError, match=r"in \[0, 1\], not from 0 to 25\d; divide by 255"):
+            load_image(source)
+    bright = torch.full((1, 3, 20, 30), 1.01)
+    for source in (bright, bright[0, 0].numpy(), Image.fromarray(bright[0, 0].numpy())):
+        with pytest.raises(InputError, match=r"not from 1\.01 to 1\.01; divide by 255 or clip"):
+            load_image(source)
+    assert load_image(torch.full((1, 3, 20, 30), 1.001)).max() == 1  # what rounding mends
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (15, 400), (400, 15)])
+def test_a_source_under_16_pixels_a_side_is_not_enlarged(sides):
+    for source in (Image.new("RGB", sides), encode(Image.new("RGB", sides), "JPEG")):
+        with pytest.raises(InputError, match=f"{sides[0]} wide and {sides[1]} high.*16 pixels"):
+            load_image(source, (48, 64))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_of_a_large_photograph_no_more_is_decoded_than_its_size_needs(monkeypatch, orientation):
+    decoded = []
+    flatten = images.flatten
+    monkeypatch.setattr(images, "flatten", lambda x: decoded.append(x.size) or flatten(x))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    wide = Image.linear_gradient("L").resize((2000, 1600)).convert("RGB")
+    photo = Picture(encode(wide, "JPEG", exif=exif))
+    small = photo.load(100)
+    sides = (2000, 1600) if orientation == 1 else (1600, 2000)  # width, height
+    assert photo.size_at(None) == sides[::-1]
+    assert small.shape[2:] == (sides[1] // 20, sides[0] // 20)
+    assert decoded == [(sides[0] // 8, sides[1] // 8)]
+    whole = load_image(photo.load(), 100)
+    assert (small - whole).abs().mean() < 0.01
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names there")
+def test_a_pipe_does_not_hang_and_a_device_or_a_vast_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with (tmp_path / "vast.png").open("wb") as file:
+        file.truncate(20 * 2**30)  # sparse
+    places = {
+        tmp_path / "pipe.png": "not a regular file",
+        "/dev/zero": "not a regular file",
+        tmp_path / "vast.png": "larger than 1,073,741,824 bytes",
+        "nul\0.png": "no file has such a name",
+        "x" * 5000: "File name too long",
+    }
+    for path, words in places.items():
+        with pytest.raises(InputError, match=rf"cannot be read \({words}\)"):
+            load_image(path)
+
+
+def test_pictures_that_are_closed_cut_short_or_without_pixels_are_named():
+    closed = Image.open(io.BytesIO(GOOD))
+    closed.close()
+    cut = Image.open(io.BytesIO(GOOD[: len(GOOD) // 2]))
+    for lazy in (closed, cut):
+        with pytest.raises(InputError, match=r"this image cannot be read .*; open it again"):
+            load_image(lazy)
+    meta = torch.zeros(1, 3, 20, 30, device="meta")
+    for tensor in (meta, torch.zeros(3, 20, 30).to_sparse()):
+        with pytest.raises(InputError, match="holds no pixels"):
+            load_image(tensor)
+    with torch.inference_mode():
+        frozen = load_image(torch.rand(1, 3, 20, 30))
+    assert load_image(frozen).shape == (1, 3, 20, 30)
+
+
+def test_names_of_several_lines_stay_on_one():
+    with pytest.raises(InputError) as caught:
+        load_image("a\nb\x1b[31m.png")
+    assert str(caught.value) == r"'a\nb\x1b[31m.png' does not exist; check the path"

@@ -54,6 +54,25 @@ def test_images_are_all_drawn_under_their_titles():
         assert np.asarray(ax.images[0].get_array()).mean() == pytest.approx(i * 85)
 
 
+def test_names_with_dollars_are_drawn_as_they_are(history):
+    name = r"a$\frac{$b.png"
+    ax = plot_losses(history, title=name)
+    table = pd.DataFrame(
+        {"style": [name] * 2, "content": name, "size": "9x9", "status": "complete",
+         "content_distance": [1.0, 2.0], "style_distance": 2.0}
+    )  # fmt: skip
+    figures = [
+        ax.figure,
+        plot_images({name: torch.zeros(1, 3, 20, 30)}),
+        plot_tradeoff(table, "style").figure,
+        plot_runs(history.assign(run="k"), {"k": name}).figure,
+    ]
+    for figure in figures:
+        figure.canvas.draw()  # where a formula would be parsed, and found to be none
+        plt.close(figure)
+    assert ax.get_title().replace(r"\$", "$") == name
+
+
 def test_shown_pictures_have_words_and_are_closed(history):
     ax = plot_losses(history)
     shown = show(ax.figure, 'Curves "down"', "<Losses>").html

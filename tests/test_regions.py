@@ -42,6 +42,23 @@ def test_polygons_by_hand():
         masks_of_polygons([[(0, 0), (1, 1)]], (4, 6))
 
 
+@pytest.mark.parametrize(
+    "outside",
+    [
+        [(1.2, 0), (1.5, 0), (1.5, 1)],
+        [(0, -0.5), (1, -0.5), (1, -0.1)],
+        [(0, 40), (9, 40), (9, 90)],
+    ],
+    ids=["below", "left", "pixels"],
+)
+def test_a_polygon_outside_the_picture_is_named_and_one_that_juts_out_is_cut(outside):
+    square = [(0, 0), (0.5, 0), (0.5, 0.5), (0, 0.5)]
+    with pytest.raises(InputError, match="polygon 2 lies outside the picture"):
+        masks_of_polygons([square, outside], (4, 6))
+    jutting = [(-1, -1), (0.5, -1), (0.5, 2), (-1, 2)]  # the upper half, and more
+    assert masks_of_polygons([jutting], (4, 6))[0, 0].tolist() == [[1] * 6] * 2 + [[0] * 6] * 2
+
+
 @pytest.mark.parametrize("name", ["chenonceau", "mont_saint_michel"])
 def test_the_sky_is_above(name):
     mask = sky_mask(load_image(sample(name), (100, 150)))

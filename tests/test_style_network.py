@@ -218,6 +218,32 @@ def test_the_network_that_is_fitted_stays_as_it_is_though_the_fit_fails(fit, thr
     assert not any(value.requires_grad for value in three.parameters())
 
 
+def test_a_network_stays_on_its_device_though_the_fit_fails(fit, three, monkeypatch):
+    moved = []
+    monkeypatch.setattr(StyleNetwork, "to", lambda one, device: moved.append(one) or one)
+    monkeypatch.setattr(StyleFit, "crops", lambda one: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit()
+    assert len(moved) == 1
+    assert moved[0] is not three
+
+
+def test_no_fit_returns_and_no_network_takes_nan(three, image, small, tmp_path):
+    with pytest.raises(Diverged, match=r"step \d: .* became .*lower the learning_rate \(1e\+30\)"):
+        fit_style(three, image, image, small, 2, 1e30, crop=32)
+    with pytest.raises(InputError, match="not from nan to nan"):
+        fit_style(three, image * torch.nan, image, small, 1, crop=32)
+    before = three.table
+    with pytest.raises(InputError, match="'bad' holds NaN"):
+        three.add(torch.full((990,), torch.nan), "bad")
+    rows = torch.stack([before[0], before[1] * torch.nan])
+    save_file({"styles": rows}, tmp_path / "s", {"network": "three", "names": '["a", "b"]'})
+    with pytest.raises(InputError, match="'b' holds NaN"):
+        three.load(tmp_path / "s")
+    assert three.table is before
+    assert three.names == ["0", "1", "2"]
+
+
 def test_a_network_is_built_from_any_values_of_its_architecture(three):
     network, values = three, read_packaged()
     assert (network.names, network.table.shape) == (["0", "1", "2"], (3, 990))

@@ -60,13 +60,18 @@ def masks_of_polygons(polygons: Sequence[Polygon], size: tuple[int, int]) -> Ten
         size: (height, width) of the masks.
 
     Raises:
-        InputError: a polygon with fewer than three points.
+        InputError: a polygon with fewer than three points, or outside the picture.
     """
     height, width = size
     masks, rest = [], np.ones(size, bool)
     for number, polygon in enumerate(polygons, 1):
         if len(polygon) < 3:
             raise InputError(f"polygon {number} has {len(polygon)} points; give three or more")
+        if not all(min(ends) < 1 and max(ends) > 0 for ends in zip(*polygon, strict=True)):
+            raise InputError(
+                f"polygon {number} lies outside the picture; its points are (down, across), in "
+                "parts of the height and of the width"
+            )
         image = Image.new("1", (width, height))
         corners = [(x * width - 0.5, y * height - 0.5) for y, x in polygon]
         ImageDraw.Draw(image).polygon(corners, fill=1)

@@ -173,6 +173,8 @@ class StyleNetwork(Network):
         """Append a style, as from `fit_style`."""
         if row.shape != self.table.shape[1:]:
             raise InputError(f"a style is {self.table.shape[1]} numbers, not {tuple(row.shape)}")
+        if not row.isfinite().all():
+            raise InputError(f"the style {name!r} holds NaN or infinite values; fit it again")
         if not name or name in self.names:
             raise InputError(f"the name {name!r} is empty or taken; choose another")
         table = torch.cat([self.table.detach(), row.detach().to(self.table)[None]])
@@ -203,8 +205,13 @@ class StyleNetwork(Network):
             raise InputError(
                 f"'{path}': the name {taken[0]!r} is taken; load it into a new network"
             )
-        for row, name in zip(rows, names, strict=True):
-            self.add(row, name)
+        before = self.table, list(self.names)
+        try:
+            for row, name in zip(rows, names, strict=True):
+                self.add(row, name)
+        except ValueError as error:  # all of them or none
+            self.table, self.names = before
+            raise InputError(f"'{path}' is no file of fitted styles: {error}") from None
         return list(names)
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylelab.images import load_image, to_pil
-from stylelab.plots import STYLE, terms, value_text
+from stylelab.plots import STYLE, plain, terms, value_text
 from stylelab.sweeps.analysis import complete, pareto, summarise
 from stylelab.sweeps.runs import Sweep
 
@@ -28,7 +28,7 @@ def plot_runs(histories: pd.DataFrame, labels: Mapping[str, str], term: str = "t
         colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(labels)))
         for (key, label), colour in zip(labels.items(), colours, strict=True):
             values = terms(histories[histories["run"] == key].drop(columns="run").dropna(axis=1))
-            ax.plot(values[term][values[term] > 0], color=colour, label=label)
+            ax.plot(values[term][values[term] > 0], color=colour, label=plain(label))
         ax.set(xlabel="step", ylabel=f"{term} loss", yscale="log")
         ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return ax
@@ -58,9 +58,9 @@ def plot_grid(sweep: Sweep, rows: str, cols: str, height: float = 1.6) -> Figure
                 else:
                     ax.text(0.5, 0.5, word, ha="center", va="center", transform=ax.transAxes)
                 if i == 0:
-                    ax.set_title(f"{cols} = {value_text(across)}", fontsize=9)
+                    ax.set_title(plain(f"{cols} = {value_text(across)}"), fontsize=9)
                 if j == 0:
-                    ax.set_ylabel(f"{rows} = {value_text(down)}", fontsize=9)
+                    ax.set_ylabel(plain(f"{rows} = {value_text(down)}"), fontsize=9)
     return figure
 
 
@@ -86,7 +86,8 @@ def plot_tradeoff(table: pd.DataFrame, label: str = "style_weight", ax: Axes | N
             ax.errorbar(x, y, up, across, fmt="none", ecolor=drawn.get_color(), elinewidth=0.8)
             for left, up, value in zip(x, y, line[label], strict=True):
                 at, shift = (left, up), (6, 4)
-                ax.annotate(value_text(value), at, shift, textcoords="offset points", fontsize=8)
+                text = plain(value_text(value))
+                ax.annotate(text, at, shift, textcoords="offset points", fontsize=8)
         ax.set(xlabel="content distance", ylabel="style distance", title=f"labels: {label}")
         ax.margins(x=0.15)  # room for the labels
         ax.legend(title="size", frameon=False)

@@ -186,3 +186,8 @@ class Loop:
             for name, value in reversed([*zip(self._names, row, strict=True)]):
                 if not math.isfinite(value):
                     raise Diverged(f"step {step}: {name} became {value}; {self.advice}")
+        for player in self.players:  # the last update is in no loss
+            if not all(value.isfinite().all() for value in player.parameters):
+                what = f"{player.name} parameters".lstrip()
+                fault = f"step {self.steps_done}: {what} became NaN or infinite"
+                raise Diverged(f"{fault}; {self.advice}")
