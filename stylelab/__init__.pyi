@@ -63,9 +63,10 @@ from .sweeps.plots import plot_parallel as plot_parallel
 from .sweeps.plots import plot_runs as plot_runs
 from .sweeps.plots import plot_tradeoff as plot_tradeoff
 from .sweeps.runs import Sweep as Sweep
-from .sweeps.runs import collect as collect
 from .sweeps.runs import run_all as run_all
 from .sweeps.runs import sweep as sweep
+from .sweeps.table import collect as collect
+from .training.folders import NotSaved as NotSaved
 from .training.loop import Diverged as Diverged
 from .training.painting import paint as paint
 from .training.result import Result as Result

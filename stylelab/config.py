@@ -3,6 +3,7 @@
 This file imports neither torch nor Pillow, so that ``stylelab --help`` answers at once.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
@@ -44,6 +45,8 @@ def checked(cls: type[T]) -> type[T]:
     validate = made.__init__
 
     def __init__(self: Any, **values: Any) -> None:
+        if unordered := [k for k, v in values.items() if isinstance(v, (set, frozenset))]:
+            raise InputError(f"{unordered[0]}: a set has no order; give a list")
         try:
             validate(self, **values)
         except ValidationError as error:
@@ -56,10 +59,8 @@ def checked(cls: type[T]) -> type[T]:
 def _one_line(error: ValidationError, names: list[str]) -> str:
     fault = error.errors()[0]
     what = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if not fault["loc"]:  # from __post_init__, about several fields
-        return what
-    name = str(fault["loc"][0])
-    if name == "size":  # the message of `check_size` is complete
+    name = str(fault["loc"][0]) if fault["loc"] else ""  # none from __post_init__
+    if name in ("", "size"):  # whose messages are complete
         return what
     if name not in names:
         return unknown("setting", name, names)
@@ -84,10 +85,10 @@ def check_device(name: str) -> str:
 
 
 def to_pairs(options: Any) -> Any:
-    """Turn a mapping into a tuple of sorted pairs, so that it can be hashed."""
-    if not isinstance(options, Mapping):
-        return options
-    return tuple(sorted(options.items(), key=lambda pair: str(pair[0])))
+    """Turn a mapping, or pairs, into a tuple of sorted pairs, so that it can be hashed."""
+    with contextlib.suppress(TypeError, ValueError):  # of what pydantic refuses
+        return tuple(sorted(dict(options).items(), key=lambda pair: str(pair[0])))
+    return options
 
 
 Size = Annotated[tuple[int, int] | int, BeforeValidator(check_size)]

@@ -186,17 +186,21 @@ def save_image(
     A PNG's text chunks also hold the kit's version and each entry of ``info`` as JSON. Raises
     InputError for another format, a wrong shape, NaN, or a place that cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(unknown("image format", path.suffix or path.name, SUFFIXES))
+    write_atomically(path := Path(path), encode_image(image, path.suffix or path.name, info))
+    return path
+
+
+def encode_image(image: Tensor, suffix: str, info: Mapping[str, Any] | None = None) -> bytes:
+    """The bytes of a file with that suffix; see `save_image`."""
+    if suffix.lower() not in SUFFIXES:
+        raise InputError(unknown("image format", suffix, SUFFIXES))
     chunks = PngInfo()  # other formats ignore it, as PNG ignores the quality
     chunks.add_text("Software", SOFTWARE)
     for key, value in (info or {}).items():
         chunks.add_text(key, json.dumps(value))
     buffer = io.BytesIO()
-    to_pil(image).save(buffer, SUFFIXES[path.suffix.lower()], quality=95, pnginfo=chunks)
-    write_atomically(path, buffer.getvalue())
-    return path
+    to_pil(image).save(buffer, SUFFIXES[suffix.lower()], quality=95, pnginfo=chunks)
+    return buffer.getvalue()
 
 
 def software() -> Image.Exif:

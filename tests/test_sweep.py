@@ -46,7 +46,7 @@ def quick(out, axes=None, **options):
 
 
 def stamps(out):
-    return {p: p.stat().st_mtime_ns for p in Path(out).rglob("*.*") if p.name != "lock"}
+    return {p: p.stat().st_mtime_ns for p in Path(out).rglob("*.*") if p.name != ".stylelab"}
 
 
 def test_axes_multiply_in_order():

@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, _, _ = lazy_loader.attach(
-    __name__, submod_attrs={"runs": ["Sweep", "sweep", "run_all", "collect"]}
+    __name__, submod_attrs={"runs": ["Sweep", "sweep", "run_all"], "table": ["collect"]}
 )

@@ -5,20 +5,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import pairwise, product
+from itertools import islice, pairwise, product
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import tomli
 
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
+from stylelab.images import named_faults
 from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe, recipe, trainable
 from stylelab.registry import METHODS
 from stylelab.sample_pictures import find, find_styles, split_styles
-from stylelab.training.identity import read_inputs
+from stylelab.training.identity import Inputs, read_inputs
 from stylelab.training.optimizers import plan_scales
 from stylelab.training.result import SCHEMA
 from stylelab.training.sets import pictures_of
@@ -26,6 +28,7 @@ from stylelab.training.trainer import Training
 from stylelab.training.transfer import Transfer
 from stylelab.vgg.weights import weights_id
 
+MOST = 10_000  # runs of a grid, unless more are asked for
 GridAxes = Mapping[str | tuple[str, ...], Sequence[Any]]
 
 
@@ -43,14 +46,23 @@ class Run:
     @property
     def key(self) -> str:
         """16 hexadecimal digits of all that the result depends on: the name of its folder."""
+        return self.key_of(self.read())
+
+    def read(self) -> Inputs | list[str]:
+        """Read all pictures: those of a transfer; of a training, the hash of each file."""
+        if isinstance(self.config, Recipe):
+            found = pictures_of(self.config, *self.sources)
+            return [_hash(path) for paths in found for path in paths]
+        return read_inputs(find(self.content), find_styles(self.style), self.config)
+
+    def key_of(self, read: Inputs | list[str]) -> str:
+        """The key of this run with the pictures that `read` found."""
         c = self.config
         if isinstance(c, Recipe):
-            hashes = [_hash(path) for paths in pictures_of(c, *self.sources) for path in paths]
             own = (trainable(c.network).source_hash(c.network), METHODS.source_hash(c.method))
-            identity = [*hashes, weights_id(c.weights, c.seed), *own]
+            identity = [*cast(list[str], read), weights_id(c.weights, c.seed), *own]
         else:
-            inputs = read_inputs(find(self.content), find_styles(self.style), c)
-            identity = [*inputs.identity.values()]
+            identity = [*cast(Inputs, read).identity.values()]
         text = json.dumps([SCHEMA, c.to_record(), *identity], sort_keys=True)
         return sha256(text.encode()).hexdigest()[:16]
 
@@ -64,7 +76,8 @@ class Run:
 
 
 def _hash(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
+    with named_faults(f"'{path}'"):
+        return sha256(path.read_bytes()).hexdigest()
 
 
 def grid(
@@ -72,6 +85,7 @@ def grid(
     style: str,
     axes: GridAxes | Iterable[Config | Recipe],
     base: Config | Recipe,
+    most: int = MOST,
 ) -> list[Run]:
     """The runs of a grid, in order.
 
@@ -81,9 +95,11 @@ def grid(
             "style" are settings, too, and "options.strength" is one of the method's own. A tuple
             of settings takes tuples of values, which change together. Or a list of configs.
         base: the values of all settings that no axis names; with a `Recipe`, runs are trainings.
+        most: how many runs there may be, so that a slip is no flood.
 
     Raises:
-        InputError: an unknown setting, a value that is not allowed, or an axis without values.
+        InputError: an unknown setting, a value that is not allowed, an axis without values, or too
+            many runs.
     """
     if not isinstance(axes, Mapping):
         return [Run(str(content), str(style), config) for config in axes]
@@ -94,15 +110,19 @@ def grid(
         for name in names:
             if name not in known and not name.startswith("options."):
                 raise InputError(unknown("setting", name, known))
-        values = (
-            list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
-        )
+        listed = isinstance(values, Iterable) and not isinstance(values, str)
+        values = list(islice(values, most + 1)) if listed else []
         if not values:
             raise InputError(f"axis {' '.join(names)} has no values; give a list of them")
         rows = [(value,) for value in values] if len(names) == 1 else [tuple(v) for v in values]
         if any(len(row) != len(names) for row in rows):
             raise InputError(f"axis {' '.join(names)}: each value must have {len(names)} parts")
         columns.append([dict(zip(names, row, strict=True)) for row in rows])
+    if (count := prod(map(len, columns))) > most:
+        raise InputError(
+            f"the grid has {count:,} runs or more, and more than {most:,} may be a slip; leave out "
+            "values, or set most, in the grid file or in grid(), to allow it"
+        )
     runs = []
     for cells in product(*columns):
         changes: dict[str, Any] = {k: v for cell in cells for k, v in cell.items()}
@@ -181,7 +201,8 @@ def read_grid(source: str | Path) -> list[Run]:
     table ``[base]`` of settings and a table ``[axes]`` with a list of values for each setting; a
     quoted key such as "content_weight style_weight" takes lists of values that move together,
     and options.strength is one of the method's own settings. With ``network`` in place of a
-    preset, the runs are trainings of that network, and the content may be missing.
+    preset, the runs are trainings of that network, and the content may be missing. ``most`` allows
+    more runs than 10,000.
 
     Raises:
         InputError: the file cannot be read or is wrong; the message names the line.
@@ -197,8 +218,8 @@ def read_grid(source: str | Path) -> list[Run]:
         raise InputError(f"'{source}' is no text file; give a grid in TOML") from None
     try:
         values = tomli.loads(text)
-        given = {"preset": "paper", "base": {}, "axes": {}, **values}
-        known = ("content", "style", "preset", "network", "base", "axes")
+        given = {"preset": "paper", "most": MOST, "base": {}, "axes": {}, **values}
+        known = ("content", "style", "preset", "network", "most", "base", "axes")
         for name in given.keys() - known:
             raise InputError(unknown("key", name, known))
         base: Config | Recipe
@@ -217,7 +238,8 @@ def read_grid(source: str | Path) -> list[Run]:
             own = listed.pop("options")
             listed |= {f"options.{name}": value for name, value in own.items()}
         axes: GridAxes = {_names(key): value for key, value in listed.items()}
-        return grid(given.get("content", ""), given.get("style", ""), axes, base)
+        pictures = given.get("content", ""), given.get("style", "")
+        return grid(*pictures, axes, base, int(given["most"]))
     except tomli.TOMLDecodeError as error:
         raise InputError(f"{path.name}: {error}") from None
     except (InputError, AttributeError, TypeError) as error:

@@ -1,32 +1,33 @@
 """Sweeps: runs that can be stopped and resumed, shared among workers, and end in one table."""
 
+import contextlib
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
-import pebble
 import torch
-from filelock import FileLock
 from tqdm.auto import tqdm
 
 from stylelab.config import Config
 from stylelab.errors import InputError
-from stylelab.files import check_writable, write_atomically
+from stylelab.files import check_writable, write_atomically, write_together
 from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe
 from stylelab.registry import GANS, METHODS, NETWORKS
-from stylelab.sample_pictures import find, find_styles, split_styles
 from stylelab.sweeps.analysis import summarise
-from stylelab.sweeps.grids import GridAxes, Run, flat, grid
-from stylelab.training.result import Result
-from stylelab.training.trainer import train
+from stylelab.sweeps.grids import GridAxes, Run, grid
+from stylelab.sweeps.table import collect, read_spec, status
+from stylelab.sweeps.workers import start_workers
+from stylelab.training.folders import LOCK, Busy, NotSaved, held
+from stylelab.training.identity import Inputs
+from stylelab.training.result import Result, Unreadable
+from stylelab.training.trainer import Training, train
 from stylelab.training.transfer import stylize
 
 ENDED = ("complete", "failed")
@@ -114,32 +115,27 @@ def run_all(
     out, own_threads = Path(out), torch.get_num_threads()
     check_writable(out)
     keys = {run.key: run for run in runs}
-    for key, run in keys.items():
-        folder = out / key
-        if retry_failed and status(folder)[0] == "failed":
-            for name in ("error.json", "result.json"):
-                (folder / name).unlink(missing_ok=True)
-        record = {"content": run.content, "style": run.style, "config": run.config.to_dict()}
-        if not (folder / "run.json").exists():
-            write_atomically(folder / "run.json", json.dumps(record, indent=1).encode())
-    todo = {key: run for key, run in keys.items() if status(out / key)[0] not in ENDED}
-    bar = tqdm(total=len(keys), initial=len(keys) - len(todo), unit="run", disable=not progress)
+    pool = start_workers(workers) if executor is None and workers > 1 else None
+    if pool is not None:
+        threads = threads or max(1, (os.cpu_count() or 1) // workers)
+    bar = tqdm(total=len(keys), unit="run", disable=not progress)
+    jobs: dict[Future[Any], str] = {}
 
     def finish(key: str, files: dict[str, bytes]) -> None:
-        for name in sorted(files, key="result.json".__eq__):  # that one last
-            write_atomically(out / key / name, files[name])
+        if files:
+            names = sorted(files, key="result.json".__eq__)  # that one last
+            write_together({out / key / n: files[n] for n in names}, out / key / "result.json")
         word, record = status(out / key)
         detail = record.get("error") or f"{record.get('seconds', 0):.0f} s"
         if progress:
             bar.write(f"{key} {word}: {detail}")
         bar.update()
 
-    pool = None
-    if executor is None and workers > 1:
-        threads = threads or max(1, (os.cpu_count() or 1) // workers)
-        pool = pebble.ProcessPool(max_workers=workers, context=get_context("spawn"))
-    jobs: dict[Future[Any], str] = {}
     try:
+        for key, run in keys.items():
+            plan(run, out / key, retry_failed)
+        todo = {key: run for key, run in keys.items() if status(out / key)[0] not in ENDED}
+        bar.update(len(keys) - len(todo))
         for key, run in todo.items():
             own = [dict(registry.sources) for registry in (METHODS, NETWORKS, GANS)]
             arguments = (key, run, out.absolute(), threads, own)
@@ -154,6 +150,8 @@ def run_all(
         for job in as_completed(jobs):
             try:
                 files = job.result() or {}
+            except NotSaved:  # which is no fault of the run
+                raise
             except Exception as error:  # the worker died under the run
                 write_error(out / jobs[job], error)
                 files = {}
@@ -173,6 +171,24 @@ def run_all(
             pool.close()
             pool.join()
     return Sweep(out)
+
+
+def plan(run: Run, folder: Path, retry_failed: bool) -> None:
+    """Write what a run is to its folder and, if it is to be tried again, forget how it failed."""
+    if retry_failed and status(folder)[0] == "failed":
+        with contextlib.suppress(Busy), held(folder):  # else it is being tried again just now
+            if status(folder)[0] == "failed":
+                (folder / "error.json").unlink(missing_ok=True)
+                try:
+                    Result.load(folder)  # what was interrupted goes on
+                except Unreadable:
+                    raise
+                except InputError:
+                    for name in ("result.json", "state.pt"):
+                        (folder / name).unlink(missing_ok=True)
+    if read_spec(folder) is None:
+        record = {"content": run.content, "style": run.style, "config": run.config.to_dict()}
+        write_atomically(folder / "run.json", json.dumps(record, indent=1).encode())
 
 
 def execute(
@@ -196,22 +212,40 @@ def execute(
         registry.install(own)
     folder = out / key
     if (folder / "run.json").exists():
-        with FileLock(folder / "lock"):  # freed when the process dies, however it dies
-            return {} if status(folder)[0] in ENDED or _make(run, folder) else None
+        with held(folder, wait=True):
+            return {} if status(folder)[0] in ENDED or _make(run, folder, key) else None
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        return {p.name: p.read_bytes() for p in folder.iterdir()} if _make(run, folder) else None
+        made = _make(run, folder, key)
+        return (
+            {p.name: p.read_bytes() for p in folder.iterdir() if p.name != LOCK} if made else None
+        )
 
 
-def _make(run: Run, folder: Path) -> bool:
+def _make(run: Run, folder: Path, key: str) -> bool:
+    changed = InputError(
+        f"'{run.content}', '{run.style}' or a file of the settings changed since the sweep began; "
+        "start it again"
+    )
     try:
         result: Result
-        if isinstance(run.config, Recipe):
-            result = train(run.config, *run.sources, folder, progress=False)
-        else:
-            pictures = find(run.content), find_styles(run.style)
-            result = stylize(*pictures, run.config, folder, progress=False)
+        if run.key_of(read := run.read()) != key:
+            raise changed
+        if isinstance(run.config, Config):
+            result = stylize(cast(Inputs, read), (), run.config, folder, progress=False)
+            return not result.interrupted
+
+        def check(training: Training) -> None:
+            """The pictures were read once more; some may have been left out for their size."""
+            found = {sha for group in training.sets.pictures.values() for sha in group.values()}
+            known = set(cast(list[str], read))
+            if training.steps_done == 1 and found != known and (found - known or run.key != key):
+                raise changed
+
+        result = train(run.config, *run.sources, folder, check, progress=False)
         return not result.interrupted
+    except NotSaved:
+        raise
     except Exception as error:
         write_error(folder, error)
         return True
@@ -221,54 +255,3 @@ def write_error(folder: Path, error: BaseException) -> None:
     """Write the error that ended a run to its folder, as error.json."""
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     write_atomically(folder / "error.json", json.dumps({"error": text}).encode())
-
-
-def status(folder: Path) -> tuple[str, dict[str, Any]]:
-    """One of complete, failed, interrupted, pending; and the record of the result or the error."""
-    for name, word in (("result.json", "complete"), ("error.json", "failed")):
-        try:
-            return word, json.loads((folder / name).read_text("utf-8"))
-        except FileNotFoundError:
-            continue
-        except ValueError:
-            return "failed", {"error": f"{folder / name} is damaged; retry the failed runs"}
-    return ("interrupted" if (folder / "state.pt").exists() else "pending"), {}
-
-
-def collect(out: str | Path) -> pd.DataFrame:
-    """The table of all runs in a folder, at any time; see `Sweep.table`."""
-    rows: list[dict[str, Any]] = []
-    transfers, trainings = Config().to_dict(), Recipe(network="johnson").to_dict()
-    names: dict[str, None] = {}  # of all settings, in their order
-    for path in Path(out).glob("*/run.json"):
-        spec = json.loads(path.read_text("utf-8"))
-        word, record = status(path.parent)
-        usual = trainings if "network" in spec["config"] else transfers
-        names |= dict.fromkeys(usual)
-        settings = flat({**usual, **spec["config"]})  # which an earlier version did not all have
-        pictures = {"content": Path(spec["content"]).stem}
-        pictures["style"] = "+".join(Path(name).stem for name in split_styles(spec["style"]))
-        ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb", "error")}
-        losses = {
-            f"{kind}/{k}": v
-            for kind in ("saved", "held_out", "last")
-            for k, v in record.get(f"{kind}_losses", {}).items()
-        }
-        clipped = {"outside": record["outside"]} if "outside" in record else {}
-        measured = record.get("metrics", {})
-        rows.append({"run": path.parent.name, "status": word, **pictures, **settings, **losses})
-        rows[-1] |= {**clipped, **measured, **ends}
-    if not rows:
-        raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
-    table = pd.DataFrame(rows).set_index("run").convert_dtypes()
-    own = sorted(str(column) for column in table if str(column).startswith("options."))
-    known = ["content", "style", *(c for c in names if c in table), *own]
-    order = [c for c in known if len(table[c].drop_duplicates()) > 1]
-    return table.sort_values(order, key=_sortable) if order else table
-
-
-def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    if column.name != "size":
-        return column
-    sides = column.astype(str).str.split("x")  # by the number of pixels
-    return sides.map(lambda pair: int(pair[0]) * int(pair[-1])).astype("int64")

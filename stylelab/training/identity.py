@@ -1,5 +1,6 @@
 """The pictures of a run, read once, and the hashes that identify what its result depends on."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,19 +28,23 @@ class Inputs:
     identity: dict[str, str]
     """What a result depends on besides the config: the hashes of all pictures, of the weights and
     of a registered method's source. The hashes of several styles are joined by plus signs."""
+    paths: tuple[Path, ...]
+    """The files that are read; none of them may be written."""
 
 
-def read_inputs(content: Source, style: StyleSources, config: Config) -> Inputs:
+def read_inputs(content: "Source | Inputs", style: StyleSources, config: Config) -> Inputs:
     """Read the pictures of a run.
 
     Args:
-        content: anything that `load_image` takes.
+        content: anything that `load_image` takes; or what was read before, which is returned.
         style: the same, or a list of several, whose shares are ``config.blend``.
         config: the settings.
 
     Raises:
         InputError: a picture cannot be read, or there is not one share for each style.
     """
+    if isinstance(content, Inputs):
+        return content
     sources: list[Any] = list(style) if isinstance(style, (list, tuple)) else [style]
     if not sources:
         raise InputError("there is no style picture; give one or more")
@@ -62,7 +67,9 @@ def read_inputs(content: Source, style: StyleSources, config: Config) -> Inputs:
     identity["weights_id"] = weights_id(config.weights, config.seed, config.backbone)
     if (source := METHODS.source_hash(config.method)) is not None:
         identity["method_sha256"] = source
-    return Inputs(picture, styles, shares, files, identity)
+    named = [content, *sources, *(str(names[name]) for name in files), config.weights]
+    paths = tuple(Path(p) for p in named if isinstance(p, (str, os.PathLike)))
+    return Inputs(picture, styles, shares, files, identity, paths)
 
 
 def shares_of(config: Config, count: int) -> tuple[float, ...]:

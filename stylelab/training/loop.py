@@ -1,6 +1,7 @@
 """The one loop: a step, its weighted sum of losses, and the one ``backward()``."""
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing_extensions import Self  # typing has it from Python 3.11 on
 
 from stylelab.errors import InputError
 from stylelab.objectives import Terms, by_group
-from stylelab.training.interrupts import deferred_interrupt
+from stylelab.training.interrupts import deferred
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,12 @@ class Player:
         return torch.stack(weighted).sum()
 
 
+def state_precision(state: dict[str, Any], otherwise: torch.dtype) -> torch.dtype:
+    """The number format in which the run of a state began, where the state says so."""
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    return formats.get(state.get("precision", ""), otherwise)
+
+
 class Loop:
     """Optimisation steps of one player, or of several in turn; `Transfer` is such a loop.
 
@@ -72,15 +79,15 @@ class Loop:
     def run(self, on_step: Callable[[Self], None] | None = None, progress: bool = True) -> None:
         """Make the remaining steps, with a progress bar.
 
-        Ctrl-C, or a notebook's interrupt, stops it after the current step.
+        Ctrl-C, a notebook's interrupt or SIGTERM stops it after the current step.
 
         Args:
             on_step: called after each step with this loop.
             progress: whether to show the bar.
         """
         bar = tqdm(initial=self.steps_done, total=self.steps, unit="step", disable=not progress)
-        with deferred_interrupt() as interrupted, bar:
-            while not self.done and not interrupted.is_set():
+        with deferred(signal.SIGINT) as interrupted, deferred(signal.SIGTERM) as ended, bar:
+            while not (self.done or interrupted.is_set() or ended.is_set()):
                 self.step()
                 bar.update()
                 if on_step is not None:

@@ -73,7 +73,7 @@ def _prepare(
     if c.colours != "style":
         match = match_luminance if c.colours == "luminance" else match_statistics
         read = [match(style, image) for style in read]
-    model = shared_network(c, method.layers(c), device, dtype)
+    model = shared_network(c, method.layers(c), device, dtype, inputs.identity["weights_id"])
     base, *targets = (standardize(picture.to(device)) for picture in (image, *read))
     styles = [pair for pair in zip(targets, inputs.shares, strict=True) if pair[1]]
     masks = [inputs.files["mask"].load(size, c.fit).mean(1, keepdim=True)] if c.mask else []

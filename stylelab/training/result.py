@@ -1,11 +1,14 @@
 """The result of a run, and the folder that keeps it."""
 
+import hashlib
 import io
 import json
 import os
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -17,21 +20,20 @@ from torch import Tensor
 from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.device import peak_memory_mb
 from stylelab.errors import InputError
-from stylelab.files import check_writable, write_atomically
-from stylelab.images import load_image, save_image
+from stylelab.files import write_together
+from stylelab.images import encode_image, load_image
 from stylelab.objectives import by_group
 from stylelab.presets import preset_name
 from stylelab.recipes import Recipe
 from stylelab.registry import GANS, METHODS, NETWORKS
+from stylelab.training.folders import check_folder, held
+from stylelab.training.interrupts import deferred
+from stylelab.training.loop import Loop
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1  # of result.json
-# The files that a run's folder may hold; those of the second line belong to sweeps.
-PARTS = {"image.png", "history.csv", "result.json", "state.pt", "style.safetensors"}
-PARTS |= {"run.json", "error.json", "lock"}
-PARTS |= {"network.safetensors", "held_out.csv", "card.md"}  # of trainings
 
 
 @dataclass(repr=False)
@@ -71,26 +73,33 @@ class Result:
         """Write image.png, history.csv and, last, result.json, whose presence means "complete".
 
         An interrupted run gets state.pt instead, from which it can be resumed. ``others`` are
-        further files of the run, by name.
+        further files of the run, by name. InputError if the folder holds something else or cannot
+        be written; what was there then stays.
         """
         folder = Path(folder)
-        settings = self.config.to_dict()
-        (folder / "result.json").unlink(missing_ok=True)  # an earlier run is not complete any more
-        save_image(self.image, folder / "image.png", {"config": self.config.to_record()})
-        write_atomically(folder / "history.csv", self.history.to_csv(index=False).encode())
-        for name, content in (others or {}).items():
-            write_atomically(folder / name, content)
+        check_folder(folder)
+        history = self.history.to_csv(index=False).encode()
+        image = encode_image(self.image, ".png", {"config": self.config.to_record()})
+        parts = {"image.png": image, "history.csv": history, **(others or {})}
+        complete, state = folder / "result.json", folder / "state.pt"
+        files = {folder / name: content for name, content in parts.items()}
         if self.state is not None:
             buffer = io.BytesIO()
             torch.save(self.state, buffer)
-            write_atomically(folder / "state.pt", buffer.getvalue())
+            write_together({**files, state: buffer.getvalue()}, mark=complete)
             return folder
         losses = self.history.drop(columns=["step", "seconds", *LOSS_WEIGHTS], errors="ignore")
-        last = losses.iloc[-1].to_dict()
-        record = {"schema": SCHEMA, "preset": preset_name(self.config), "config": settings}
-        text = json.dumps({**record, **self.info, "last_losses": last}, indent=1) + "\n"
-        write_atomically(folder / "result.json", text.encode())
-        (folder / "state.pt").unlink(missing_ok=True)
+        record = {
+            "schema": SCHEMA,
+            "preset": preset_name(self.config),
+            "config": self.config.to_dict(),
+            **self.info,
+            "last_losses": losses.iloc[-1].to_dict(),
+            "files": {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()},
+        }
+        files[complete] = (json.dumps(record, indent=1) + "\n").encode()
+        write_together(files, mark=complete)
+        state.unlink(missing_ok=True)
         return folder
 
     @classmethod
@@ -102,9 +111,9 @@ class Result:
         try:
             state, info = None, {}
             if (folder / "result.json").is_file():
-                info = json.loads((folder / "result.json").read_text("utf-8"))
+                info = read_record(folder)
                 config = _read_config(info.pop("config"), folder)
-                own = {"schema", "preset", "last_losses"}
+                own = {"schema", "preset", "last_losses", "files"}
                 info = {k: v for k, v in info.items() if k not in own}
             else:
                 state = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
@@ -115,13 +124,10 @@ class Result:
             return cls(load_image(folder / "image.png"), history, config, info, state)
         except FileNotFoundError:
             raise InputError(f"'{folder}' holds no run; name another folder") from None
-        except UnknownMethod:
+        except Unreadable:
             raise
         except Exception as error:  # cut short, or edited by hand
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise InputError(
-                f"the run in '{folder}' is damaged ({reason}); delete it and run it again"
-            ) from None
+            raise damaged(folder, error) from None
 
     def __repr__(self) -> str:
         last, size = self.history.iloc[-1], "x".join(map(str, self.image.shape[2:]))
@@ -148,21 +154,55 @@ class Result:
         return f'<div style="{flex}">{picture.html}{curve.html}</div>{settings}'
 
 
-class UnknownMethod(InputError):
-    """The method of a saved run is not registered."""
+class Unreadable(InputError):
+    """A saved run that is not damaged, and that this process cannot read."""
+
+
+def damaged(folder: Path, error: Exception) -> InputError:
+    """The error that a run cannot be read, with the reason in one line."""
+    reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return InputError(f"the run in '{folder}' is damaged ({reason}); delete it and run it again")
+
+
+def read_record(folder: Path, thorough: bool = True) -> dict[str, Any]:
+    """What result.json holds, once all files that it names are found to be there as written.
+
+    Args:
+        thorough: whether the files' hashes are compared, or only looked whether they are there.
+
+    Raises:
+        FileNotFoundError: there is no result.json.
+        ValueError: it is damaged, or a file is missing or not the one that was written.
+    """
+    record = json.loads((folder / "result.json").read_text("utf-8"))
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
+        raise ValueError("result.json is no record of a run")
+    newer = f"the run in '{folder}' was made by a newer version of stylelab; update stylelab"
+    if record.get("schema", SCHEMA) != SCHEMA:
+        raise Unreadable(newer)
+    sums = record.get("files", {"image.png": None, "history.csv": None})  # 0.1 has no sums
+    for name, sha256 in sums.items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f"{name} is missing")
+        if thorough and sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise ValueError(f"{name} is not what the run wrote")
+    return record
 
 
 def _read_config(values: dict[str, Any], folder: Path) -> Config | Recipe:
+    kind: type[Config] | type[Recipe] = Config
+    word, name, registered = "method", values.get("method", "gatys"), [*METHODS]
     if (network := values.get("network")) is not None:
-        if network not in (*NETWORKS, *GANS):
-            raise UnknownMethod(
-                f"the run in '{folder}' is of network {network!r}; register it first"
-            )
-        return Recipe.from_dict(values)
-    method = values.get("method", "gatys")
-    if method not in METHODS:
-        raise UnknownMethod(f"the run in '{folder}' is of method {method!r}; register it first")
-    return Config.from_dict(values)
+        kind, word, name, registered = Recipe, "network", network, [*NETWORKS, *GANS]
+    if name not in registered:
+        raise Unreadable(f"the run in '{folder}' is of {word} {name!r}; register it first")
+    if later := values.keys() - {f.name for f in fields(kind)}:
+        raise Unreadable(
+            f"the run in '{folder}' has a setting {min(later)!r}, which this version does not "
+            "know; update stylelab"
+        )
+    return kind.from_dict(values)
 
 
 def describe(seconds: float, seed: int, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
@@ -185,17 +225,44 @@ def earlier_run(
     """The run with these settings and pictures that ``folder`` already holds, or None.
 
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        InputError: the folder holds something else.
     """
-    check_writable(folder)
-    if folder.is_file():
-        raise InputError(f"'{folder}' is a file; name a folder for the run")
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    leftovers = {name for name in names if name in PARTS or name.endswith(".part")}
-    if names == leftovers and not names & {"result.json", "state.pt"}:
+    check_folder(folder)
+    if not any((folder / name).exists() for name in ("result.json", "state.pt")):
         return None  # nothing, or what a killed run left
     earlier = Result.load(folder)
     kept = earlier.state or earlier.info
     if earlier.config != config or any(kept.get(key) != value for key, value in identity.items()):
         raise InputError(f"'{folder}' holds another run; name another folder, or delete it")
     return earlier
+
+
+@contextmanager
+def begun(
+    out: str | os.PathLike[str] | None,
+    config: Config | Recipe,
+    identity: Mapping[str, Any],
+    inputs: Iterable[Path],
+) -> Iterator[Result | None]:
+    """What every run does around its steps: hold its folder, if it has one, and look what is there.
+
+    A request to end (SIGTERM) waits until the block has saved what there is. Raises what `held` and
+    `earlier_run` do; ``inputs`` are the files and folders that are read.
+    """
+    if out is None:
+        yield None
+        return
+    with held(Path(out), inputs), deferred(signal.SIGTERM):
+        yield earlier_run(Path(out), config, identity)
+
+
+def resume(loop: Loop, earlier: Result | None, out: str | os.PathLike[str] | None) -> None:
+    """Let a loop go on from an earlier run that was interrupted, if there is one."""
+    if earlier is None or earlier.state is None:
+        return
+    try:
+        loop.load_state_dict(earlier.state)
+    except InputError:
+        raise
+    except Exception as error:  # keys, types or shapes that are missing or wrong
+        raise damaged(Path(out or ""), error) from None

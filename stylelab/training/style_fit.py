@@ -20,8 +20,9 @@ from stylelab.objectives import Terms
 from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
 from stylelab.training.crops import random_crop
-from stylelab.training.loop import Loop, Player
-from stylelab.training.result import Result, describe, earlier_run
+from stylelab.training.folders import keep
+from stylelab.training.loop import Loop, Player, state_precision
+from stylelab.training.result import Result, begun, describe, resume
 from stylelab.vgg.network import shared_network
 from stylelab.vgg.weights import weights_id
 
@@ -82,9 +83,8 @@ class StyleFit(Loop):
         self._content = content.to(self.device)
         self._crop, self._batch = crop, batch
         self._generator = torch.Generator().manual_seed(c.seed)
-        model = shared_network(c, method.layers(c), self.device, self.dtype)
-        styles = [(standardize(style.to(self.device)), 1.0)]
-        self.objective = method.objective(styles, model, c)
+        self._style = standardize(style.to(self.device))
+        self._read_objective()
         self.row = self.network.table[0].detach().clone().requires_grad_()
         """The numbers of the style so far."""
         optimizer = torch.optim.Adam([self.row], learning_rate)
@@ -98,6 +98,12 @@ class StyleFit(Loop):
             crops = self.crops()
             totals = [float(player.total(self.terms(row, crops))) for row in self.network.table]
             self.row.copy_(self.network.table[totals.index(min(totals))])
+
+    def _read_objective(self) -> None:
+        c, method = self.config, METHODS.load(self.config.method)
+        identity = str(self.identity["weights_id"])
+        model = shared_network(c, method.layers(c), self.device, self.dtype, identity)
+        self.objective = method.objective([(self._style, 1.0)], model, c)
 
     def crops(self) -> Tensor:
         """The next random crops of the content, half of them mirrored: (batch, 3, crop, crop)."""
@@ -113,13 +119,21 @@ class StyleFit(Loop):
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""
-        own = {"config": self.config.to_dict(), "crops": self._generator.get_state()}
+        own = {
+            "config": self.config.to_dict(),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "crops": self._generator.get_state(),
+        }
         return {**own, **self.identity, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a saved state; InputError if it belongs to another fit."""
         if any(state.get(k) != v for k, v in self.identity.items()):
             raise InputError("the state is of another fit; start a new one")
+        # What "auto" was where the fit began, which may have been another machine.
+        begun, self.dtype = self.dtype, state_precision(state, self.dtype)
+        if self.dtype != begun:
+            self._read_objective()
         super().load_state_dict(state)
         self._generator.set_state(state["crops"])
 
@@ -172,17 +186,16 @@ def fit_style(
         Diverged: a loss became NaN or infinite.
     """
     fit = StyleFit(network, style, content, config, steps, learning_rate, crop, batch)
-    earlier = None if out is None else earlier_run(Path(out), config, fit.identity)
-    if out is not None and earlier is not None and not earlier.interrupted:
-        return load_file(Path(out) / ROW)["style"].to(network.table)
-    if earlier is not None and earlier.state is not None:
-        fit.load_state_dict(earlier.state)
 
     def report(fit: StyleFit) -> None:
         if on_step is not None:
             on_step(fit.steps_done, fit.last_losses())
 
-    fit.run(report, progress)
-    if out is not None:
-        fit.save(Path(out))
+    with begun(out, config, fit.identity, [Path(config.weights)]) as earlier:
+        if out is not None and earlier is not None and not earlier.interrupted:
+            return load_file(Path(out) / ROW)["style"].to(network.table)
+        resume(fit, earlier, out)
+        fit.run(report, progress)
+        if out is not None:
+            keep(fit.save, out, fit.result())
     return fit.row.detach().to(network.table)

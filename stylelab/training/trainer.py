@@ -1,5 +1,6 @@
 """Training networks on many pictures: `Training` step by step, `train` in one call."""
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,8 +19,10 @@ from stylelab.objectives import Terms, by_group
 from stylelab.recipes import Recipe, recipe, trainable
 from stylelab.registry import METHODS
 from stylelab.training.crops import pixels_of
-from stylelab.training.loop import Loop, Player
-from stylelab.training.result import describe, earlier_run
+from stylelab.training.folders import keep
+from stylelab.training.loop import Loop, Player, state_precision
+from stylelab.training.optimizers import schedule
+from stylelab.training.result import begun, describe, resume
 from stylelab.training.sets import Names, Sets, square
 from stylelab.training.trained import Trained
 from stylelab.vgg.network import shared_network
@@ -73,21 +76,15 @@ class Training(Loop):
         if begin := getattr(module, "begin", None):
             known = [(p.path, pixels_of(p, r.side, r.crop)) for p in self.sets.trained]
             begin(self.network, known)
-        self.network.compute_in(self.dtype)
         weights = module.loss_weights(r)
-        if isinstance(self.network, Game):
-            self._objectives = module.players(self.network, r)
-        else:
-            model = shared_network(r.objective, module.layers(r), self.device, self.dtype)
-            fixed = [image.to(self.device) for image in self.sets.learnt_styles()]
-            self._objectives = {"": module.objective(self.network, fixed, model, r)}
-        for name, objective in self._objectives.items():
+        self._read_objectives()
+        for name in self._objectives:
             learner = getattr(self.network, name) if name else self.network
             parameters = [p for p in learner.parameters() if p.requires_grad]
             make = getattr(module, "optimizer", torch.optim.Adam)
             optimizer = make(parameters, r.learning_rate)
-            scheduler = _schedule(optimizer, r)
-            terms = partial(self._terms, objective)
+            scheduler = schedule(optimizer, r)
+            terms = partial(self._terms, name)
             self.players.append(Player(parameters, optimizer, scheduler, weights, terms, name))
         self.looks: list[dict[str, float]] = []
         self.alarms: list[str] = []
@@ -95,13 +92,27 @@ class Training(Loop):
         self._best: list[list[Tensor]] = []
         self._batch: tuple[int, Batch | None] = (-1, None)
 
-    def _terms(self, objective: Callable[[Batch], Terms]) -> Terms:
+    def _read_objectives(self) -> None:
+        """Read what the losses compare with, in this training's number format."""
+        r, module = self.config, trainable(self.config.network).load(self.config.network)
+        self.network.compute_in(self.dtype)
+        if isinstance(self.network, Game):
+            self._objectives = module.players(self.network, r)
+            return
+        identity = str(self.identity["weights_id"])
+        layers = module.layers(r)
+        model = shared_network(r.objective, layers, self.device, self.dtype, identity)
+        fixed = [image.to(self.device) for image in self.sets.learnt_styles()]
+        self._objectives = {"": module.objective(self.network, fixed, model, r)}
+
+    def _terms(self, player: str) -> Terms:
         """The unweighted losses of the next batch, which all players see."""
         if self._batch[0] != self.steps_done:
             progress = self.steps_done / self.config.steps
             batch = self.sets.batch(self.steps_done, progress, self.device)
             self._batch = (self.steps_done, batch)
-        return objective(self._batch[1])  # type: ignore[arg-type]
+        terms: Terms = self._objectives[player](self._batch[1])
+        return terms
 
     def after_step(self) -> None:
         """Look at the held-out pictures every so many steps, and at the end."""
@@ -184,6 +195,7 @@ class Training(Loop):
         """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""
         own = {
             "config": self.config.to_dict(),
+            "precision": str(self.dtype).removeprefix("torch."),
             "looks": list(self.looks),
             "alarms": list(self.alarms),
             "best": self._best,
@@ -196,6 +208,10 @@ class Training(Loop):
         theirs = Recipe.from_dict(state["config"])
         if theirs != self.config or any(state.get(k) != v for k, v in self.identity.items()):
             raise InputError("the state is of other pictures or settings; start a new training")
+        # What "auto" was where the training began, which may have been another machine.
+        begun, self.dtype = self.dtype, state_precision(state, self.dtype)
+        if self.dtype != begun:
+            self._read_objectives()
         super().load_state_dict(state)
         self.looks, self.alarms = list(state["looks"]), list(state["alarms"])
         self._best = [[p.to(self.device) for p in player] for player in state["best"]]
@@ -225,16 +241,6 @@ class Training(Loop):
             network=self.network,
             held_out=self.held_out,
         )
-
-
-def _schedule(optimizer: torch.optim.Optimizer, r: Recipe) -> torch.optim.lr_scheduler.LRScheduler:
-    if r.schedule == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.steps)
-    if r.schedule == "linear":
-        return torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min(1.0, 2 * (1 - step / r.steps))
-        )
-    return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
 
 
 def train(
@@ -269,21 +275,25 @@ def train(
     """
     r = recipe(network, **settings) if isinstance(network, str) else network
     training = Training(r, style, contents, readers, memory_mb)
-    earlier = None if out is None else earlier_run(Path(out), r, training.identity)
-    if out is not None and earlier is not None and not earlier.interrupted:
-        return Trained.load(Path(out))
-    if earlier is not None and earlier.state is not None:
-        training.load_state_dict(earlier.state)
+    read = [style, contents, r.weights]
+    names = [[n] if isinstance(n, (str, os.PathLike)) else n for n in read]
+    inputs = [Path(name) for group in names for name in group]
 
     def report(training: Training) -> None:
         if out is not None and training.steps_done % r.every == 0 and not training.done:
-            training.result().save(Path(out))
+            try:
+                training.result().save(Path(out))
+            except InputError as error:  # a disk that is full now may not be at the end
+                warnings.warn(f"step {training.steps_done}: {error}", stacklevel=2)
         if on_step is not None:
             on_step(training)
 
-    training.run(report, progress)
-    result = training.result()
-    if out is not None:
-        result.save(Path(out))
+    with begun(out, r, training.identity, inputs) as earlier:
+        if out is not None and earlier is not None and not earlier.interrupted:
+            return Trained.load(Path(out))
+        resume(training, earlier, out)
+        training.run(report, progress)
+        result = training.result()
+        keep(result.save, out, result)
     training.network.eval().requires_grad_(False)
     return result

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,12 +18,13 @@ from stylelab.metrics import measure
 from stylelab.objectives import Terms
 from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
+from stylelab.training.folders import keep
 from stylelab.training.gauge import from_shares
-from stylelab.training.identity import StyleSources, read_inputs
-from stylelab.training.loop import Loop, Player
+from stylelab.training.identity import Inputs, StyleSources, read_inputs
+from stylelab.training.loop import Loop, Player, state_precision
 from stylelab.training.optimizers import learning_rate, make_optimizer, plan_scales, project
 from stylelab.training.preparation import prepare
-from stylelab.training.result import Result, describe, earlier_run
+from stylelab.training.result import Result, begun, describe, resume
 from stylelab.vgg.memory import check_memory
 
 CLIPPED = 0.5 / 255  # what rounding to 8 bits would change as much
@@ -36,7 +36,7 @@ class Transfer(Loop):
     """A style transfer, one step at a time: a `Loop` whose only player is the image.
 
     Args:
-        content: anything that `load_image` takes.
+        content: anything that `load_image` takes, or all pictures as `read_inputs` returns them.
         style: the same, or a list of several, whose shares are ``config.blend``.
         config: the settings.
         start: a standardised image (1, 3, H, W) to begin with, not clipped, at the size of the
@@ -50,8 +50,8 @@ class Transfer(Loop):
 
     def __init__(
         self,
-        content: Source,
-        style: StyleSources,
+        content: "Source | Inputs",
+        style: StyleSources = (),
         config: Config = PRESETS["paper"],
         start: Tensor | None = None,
         extra_terms: ExtraTerms | None = None,
@@ -202,7 +202,8 @@ class Transfer(Loop):
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to resume with the same bytes; loads with ``weights_only=True``."""
-        return {"config": self.config.to_dict(), **self.identity, **super().state_dict()}
+        own = {"config": self.config.to_dict(), "precision": str(self.dtype).removeprefix("torch.")}
+        return {**own, **self.identity, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a saved state; ``steps`` may differ if schedule and scales ignore it."""
@@ -220,7 +221,9 @@ class Transfer(Loop):
             }
         ((image,),) = state["parameters"]
         self._scale = sum(end <= len(state["seconds"]) for end in self.ends[:-1])
-        if image.shape != self.variable.shape:
+        # What "auto" was where the run began, which may have been another machine.
+        begun, self.dtype = self.dtype, state_precision(state, self.dtype)
+        if image.shape != self.variable.shape or self.dtype != begun:
             self._prepare()
         self._start_from(image.to(self.device))
         super().load_state_dict(state)
@@ -245,8 +248,8 @@ class Transfer(Loop):
 
 
 def stylize(
-    content: Source,
-    style: StyleSources,
+    content: "Source | Inputs",
+    style: StyleSources = (),
     config: Config = PRESETS["paper"],
     out: str | os.PathLike[str] | None = None,
     on_step: Callable[[Transfer], None] | None = None,
@@ -256,7 +259,8 @@ def stylize(
     """Run a style transfer to its end, with a progress bar.
 
     Ctrl-C, or a notebook's interrupt, stops it after the current step and returns the result so
-    far: ``result.interrupted`` is then true, and a `Transfer` resumes from ``result.state``.
+    far: ``result.interrupted`` is then true, and a `Transfer` resumes from ``result.state``. At a
+    request to end (SIGTERM), the result so far is saved before the process ends.
 
     Args:
         content, style, config: as for `Transfer`.
@@ -267,19 +271,19 @@ def stylize(
         method: replaces the method in ``config``.
 
     Raises:
-        InputError: bad images or settings, or ``out`` holds another run.
+        InputError: bad images or settings, or ``out`` holds another run, or an input.
+        NotSaved: ``out`` could not be written; the error's ``result`` is what was made, and its
+            message says where it is kept.
         Diverged: a loss became NaN or infinite.
     """
     config = config if method is None else replace(config, method=method)
     inputs = read_inputs(content, style, config)
-    earlier = None if out is None else earlier_run(Path(out), config, inputs.identity)
-    if earlier is not None and not earlier.interrupted:
-        return earlier
-    transfer = Transfer(inputs.content, inputs.styles, config)
-    if earlier is not None and earlier.state is not None:
-        transfer.load_state_dict(earlier.state)
-    transfer.run(on_step, progress)
-    result = transfer.result()
-    if out is not None:
-        result.save(Path(out))
+    with begun(out, config, inputs.identity, inputs.paths) as earlier:
+        if earlier is not None and not earlier.interrupted:
+            return earlier
+        transfer = Transfer(inputs, (), config)
+        resume(transfer, earlier, out)
+        transfer.run(on_step, progress)
+        result = transfer.result()
+        keep(result.save, out, result)
     return result

@@ -135,16 +135,22 @@ def _cut(features: Tensor, layer: str, shape: torch.Size) -> Tensor:
 
 
 def shared_network(
-    config: Config, layers: Iterable[str], device: torch.device, dtype: torch.dtype
+    config: Config,
+    layers: Iterable[str],
+    device: torch.device,
+    dtype: torch.dtype,
+    identity: str | None = None,
 ) -> VGG19:
     """The network that a config asks for, on a device; runs with the same settings share it.
 
     So its packed weights are shared, too, by the frames of a film or the runs of a sweep.
+    ``identity`` is the `weights_id` that a run has noted; InputError if the file changed since.
     """
     seed = config.seed if config.weights == "random" else 0
     low = config.memory == "low"
     settings = config.weights, config.pooling, config.normalise, config.padding, seed, low
-    identity = weights_id(config.weights, seed, config.backbone)  # a file may change, its name not
+    # A file may change, its name not.
+    identity = identity or weights_id(config.weights, seed, config.backbone)
     names = tuple(sorted(set(layers)))
     return _network(config.backbone, identity, names, settings, (device, dtype))
 
@@ -152,5 +158,9 @@ def shared_network(
 @lru_cache(maxsize=2)
 def _network(backbone: str, identity: str, layers: Any, settings: Any, where: Any) -> VGG19:
     if backbone != "vgg19":  # another type, which is called in the same way
-        return cast(VGG19, Backbone(backbone, layers, *settings).to(*where))
-    return VGG19(layers, *settings).to(*where)
+        network = cast(VGG19, Backbone(backbone, layers, *settings).to(*where))
+    else:
+        network = VGG19(layers, *settings).to(*where)
+    if weights_id(settings[0], settings[4], backbone) != identity:
+        raise InputError(f"weights '{settings[0]}' changed since the run began; start it again")
+    return network

@@ -1,0 +1,87 @@
+"""What the folders of a sweep hold, as one table."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stylelab.config import Config
+from stylelab.errors import InputError
+from stylelab.recipes import Recipe
+from stylelab.sample_pictures import split_styles
+from stylelab.sweeps.grids import flat
+from stylelab.training.result import read_record
+
+
+def status(folder: Path, thorough: bool = True) -> tuple[str, dict[str, Any]]:
+    """One of complete, failed, interrupted, pending; and the record of the result or the error.
+
+    A complete run has all files that it wrote, and, if ``thorough``, as it wrote them.
+    """
+    try:
+        return "complete", read_record(folder, thorough)
+    except FileNotFoundError:
+        pass
+    except (InputError, ValueError, OSError) as error:
+        words = f"the run in '{folder}' is damaged ({error}); retry the failed runs"
+        return "failed", {"error": str(error) if isinstance(error, InputError) else words}
+    try:
+        record = json.loads((folder / "error.json").read_text("utf-8"))
+        return "failed", {"error": str(record["error"])}
+    except FileNotFoundError:
+        return ("interrupted" if (folder / "state.pt").exists() else "pending"), {}
+    except (ValueError, TypeError, LookupError):
+        return "failed", {"error": f"'{folder / 'error.json'}' is damaged; retry the failed runs"}
+
+
+def read_spec(folder: Path) -> dict[str, Any] | None:
+    """What run.json says of a run, or None if it is missing or damaged."""
+    try:
+        spec = json.loads((folder / "run.json").read_text("utf-8"))
+        kinds = [type(spec[name]) for name in ("content", "style", "config")]
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return spec if kinds == [str, str, dict] else None
+
+
+def collect(out: str | Path) -> pd.DataFrame:
+    """The table of all runs in a folder, at any time; see `Sweep.table`."""
+    rows: list[dict[str, Any]] = []
+    transfers, trainings = Config().to_dict(), Recipe(network="johnson").to_dict()
+    names: dict[str, None] = {}  # of all settings, in their order
+    for path in Path(out).glob("*/run.json"):
+        if (spec := read_spec(path.parent)) is None:
+            warnings.warn(f"left out: '{path}' is damaged; make the sweep again", stacklevel=2)
+            continue
+        word, record = status(path.parent, thorough=False)
+        usual = trainings if "network" in spec["config"] else transfers
+        names |= dict.fromkeys(usual)
+        settings = flat({**usual, **spec["config"]})  # which an earlier version did not all have
+        pictures = {"content": Path(spec["content"]).stem}
+        pictures["style"] = "+".join(Path(name).stem for name in split_styles(spec["style"]))
+        ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb", "error")}
+        losses = {
+            f"{kind}/{k}": v
+            for kind in ("saved", "held_out", "last")
+            for k, v in record.get(f"{kind}_losses", {}).items()
+        }
+        clipped = {"outside": record["outside"]} if "outside" in record else {}
+        measured = record.get("metrics", {})
+        rows.append({"run": path.parent.name, "status": word, **pictures, **settings, **losses})
+        rows[-1] |= {**clipped, **measured, **ends}
+    if not rows:
+        raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
+    table = pd.DataFrame(rows).set_index("run").convert_dtypes()
+    own = sorted(str(column) for column in table if str(column).startswith("options."))
+    known = ["content", "style", *(c for c in names if c in table), *own]
+    order = [c for c in known if len(table[c].drop_duplicates()) > 1]
+    return table.sort_values(order, key=_sortable) if order else table
+
+
+def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    if column.name != "size":
+        return column
+    sides = column.astype(str).str.split("x")  # by the number of pixels
+    return sides.map(lambda pair: int(pair[0]) * int(pair[-1])).astype("int64")
