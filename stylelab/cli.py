@@ -10,9 +10,7 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from stylelab.cli_networks import paint, train
+from stylelab.cli_place import info, lab, samples
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
@@ -51,15 +50,23 @@ def transfer(
     from stylelab.files import check_writable
     from stylelab.images import SUFFIXES, save_image
     from stylelab.sample_pictures import find, find_styles
+    from stylelab.training.folders import keep
+    from stylelab.training.identity import read_inputs
     from stylelab.training.transfer import stylize
 
-    picture_only = out.suffix.lower() in SUFFIXES
+    picture_only = out.suffix.lower() in SUFFIXES and not out.is_dir()
     if out.suffix and not picture_only and not out.is_dir():
         raise InputError(unknown("image format", out.suffix, SUFFIXES) + "; or name a folder")
-    check_writable(out)
-    result = stylize(find(content), find_styles(style), config, None if picture_only else out)
+    inputs = read_inputs(find(content), find_styles(style), config)
+    check_writable(out, inputs.paths)
+    result = stylize(inputs, (), config, None if picture_only else out)
+
+    def save(place: Path) -> None:
+        place = place / out.name if place.is_dir() else place
+        save_image(result.image, place, {"config": config.to_record()})
+
     if picture_only:
-        save_image(result.image, out, {"config": config.to_record()})
+        keep(save, out, result)
     done = f"{out}: {len(result.history)} steps"
     if result.interrupted:
         again = "" if picture_only else "; the same command goes on from there"
@@ -136,9 +143,9 @@ def sweep(
         dry_run: Show the runs, and what time and disk they take, without making them.
         plugin: A Python file with a method of your own, which is run first.
     """
-    from stylelab.files import write_atomically
     from stylelab.sweeps.grids import estimate, read_grid, summary
     from stylelab.sweeps.runs import run_all
+    from stylelab.sweeps.table import check_table, write_table
 
     runs = read_grid(grid)
     out = out or Path("runs") / Path(grid).stem
@@ -147,13 +154,14 @@ def sweep(
         seconds, size = estimate(runs)
         print(f"{len(runs)} runs: about {seconds / 60:.0f} minutes one by one, {size / 1e6:.0f} MB")
         return
+    check_table(out / "table.csv")
     with contextlib.ExitStack() as stack:
         executor = None
         if dask is not None:
             executor = stack.enter_context(_dask(dask)).get_executor(pure=False)
         made = run_all(runs, out, executor, workers, threads, retry_failed)
     table = made.table
-    write_atomically(out / "table.csv", table.to_csv().encode())
+    write_table(table, out / "table.csv")
     print(f"{out / 'table.csv'}: {table['status'].value_counts().to_dict()}")
     found = set(table.loc[[run.key for run in runs], "status"])  # others may be in the folder
     if found & {"pending", "interrupted"}:
@@ -171,55 +179,6 @@ def _dask(address: str) -> Any:
         return Client(address, timeout=10)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler at {address} ({error}); check the address") from None
-
-
-def samples() -> None:
-    """List the sample images and their credits."""
-    from stylelab.sample_pictures import samples as table
-
-    print(table()[["role", "title", "author", "year", "licence", "width", "height"]].to_string())
-
-
-def info() -> None:
-    """Show versions, device, precision, where the weights are, and memory."""
-    import platform
-    from importlib.metadata import version
-
-    import psutil
-    import torch
-
-    from stylelab.device import pick_device, pick_precision, processor_kind
-    from stylelab.vgg.weights import original_path, torchvision_path
-
-    device, memory = pick_device("auto"), psutil.virtual_memory()
-    found = torchvision_path()
-    lines = {
-        **{name: version(name) for name in ("stylelab", "torch", "torchvision", "pillow")},
-        "python": f"{platform.python_version()} on {platform.platform()}",
-        "device": device,
-        "processor": processor_kind(),
-        "precision": str(pick_precision("auto", device)).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "weights original": original_path(),
-        "weights torchvision": found if found.exists() else "not here (downloaded on first use)",
-        "memory": f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB available",
-    }
-    print("\n".join(f"{name:<20}{value}" for name, value in lines.items()))
-
-
-def lab() -> None:
-    """Open the notebooks in JupyterLab."""
-    from stylelab.course import copy_for_students, notebooks_folder
-
-    shipped, notebooks = notebooks_folder(), Path("stylelab-notebooks")
-    if shipped.parent != Path(__file__).parent:  # in a clone
-        notebooks = shipped
-    elif not notebooks.exists():  # installed from a wheel: work on a complete copy
-        with tempfile.TemporaryDirectory(dir=".") as folder:
-            copy_for_students(Path(folder, "copy"))
-            Path(folder, "copy").rename(notebooks)
-    root = f"--ServerApp.root_dir={notebooks.resolve()}"
-    raise SystemExit(subprocess.call([sys.executable, "-m", "jupyter", "lab", root]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

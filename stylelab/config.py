@@ -148,6 +148,8 @@ class Settings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`; missing keys take the default, unknown ones are an error."""
+        if not isinstance(values, Mapping) or not all(isinstance(k, str) for k in values):
+            raise InputError(f"settings are a mapping of names to values, not {values!r}")
         return cls(**values)
 
 
@@ -262,10 +264,7 @@ class Config(Settings):
         if self.schedule == "linear" and self.decay_every:
             raise InputError("decay_every needs schedule='constant': set only one of the two")
         if self.projected and self.optimizer == "lbfgs":
-            raise InputError(
-                "projected needs optimizer='adam' or 'pyramid': L-BFGS estimates curvature from "
-                "its steps, and a projection changes them"
-            )
+            raise InputError("projected needs optimizer='adam' or 'pyramid', not lbfgs")
         if not self.init or not self.weights:
             raise InputError("init and weights may not be empty")
         if self.blend and not any(self.blend):

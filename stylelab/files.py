@@ -87,7 +87,7 @@ def write_together(files: Mapping[Path, bytes], mark: Path | None = None) -> Non
         for temporary in staged.values():
             with contextlib.suppress(OSError):
                 temporary.unlink()
-        raise InputError(f"cannot write '{path}': {_reason(error)}; name another place") from None
+        raise InputError(f"cannot write '{path}': {reason(error)}; name another place") from None
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -112,8 +112,9 @@ def _sync_folder(folder: Path) -> None:
             os.close(number)
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)  # a NUL in a path is a ValueError
+def reason(error: Exception) -> str:
+    """Why a file cannot be read or written, in words; a NUL in its name is a ValueError."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def check_writable(path: str | os.PathLike[str], inputs: Iterable[Path] = ()) -> None:
@@ -142,4 +143,4 @@ def check_writable(path: str | os.PathLike[str], inputs: Iterable[Path] = ()) ->
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"cannot write '{path}': {_reason(error)}; name another place") from None
+        raise InputError(f"cannot write '{path}': {reason(error)}; name another place") from None

@@ -238,9 +238,9 @@ def test_two_sweeps_on_one_folder_do_each_run_once(tmp_path):
     module = importlib.import_module("stylelab.sweeps.runs")
     real = module._make
 
-    def counting(run, folder):
-        made.append(run.key)
-        return real(run, folder)
+    def counting(run, folder, key):
+        made.append(key)
+        return real(run, folder, key)
 
     axes = {"style_weight": [10, 100, 1000]}
     module._make = counting

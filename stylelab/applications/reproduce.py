@@ -9,6 +9,7 @@ from jinja2 import Template
 from matplotlib.figure import Figure
 
 from stylelab.config import Config
+from stylelab.errors import InputError
 from stylelab.files import write_atomically
 from stylelab.images import load_image
 from stylelab.metrics import detail_energy, enlarge
@@ -33,6 +34,9 @@ def reproduce(
     the small and at the large size, the counterparts of Figures 3 and 4.
     """
     out, results = Path(out), []
+    own = [out / name for name in ("figure.png", "losses.png", "report.html")]
+    if not (out / "small").is_dir() and (foreign := [path for path in own if path.exists()]):
+        raise InputError(f"'{foreign[0]}' would be overwritten; name another folder")
     for name, config in {"small": small, "large": large}.items():
         result = stylize(sample(CONTENT), sample(PAINTING), config, out / name, progress=progress)
         if result.interrupted:

@@ -15,6 +15,7 @@ import tomli
 
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
+from stylelab.files import reason
 from stylelab.images import named_faults
 from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe, recipe, trainable
@@ -210,18 +211,23 @@ def read_grid(source: str | Path) -> list[Run]:
     path = shipped_grids().get(str(source), Path(source))
     try:
         text = path.read_text("utf-8")
-    except OSError as error:
-        names = ", ".join(shipped_grids())
-        reason = f"'{source}': {error.strerror}"
-        raise InputError(f"{reason}; give a grid file, or a shipped grid: {names}") from None
     except UnicodeDecodeError:
         raise InputError(f"'{source}' is no text file; give a grid in TOML") from None
+    except (OSError, ValueError) as error:
+        names = ", ".join(shipped_grids())
+        words = f"'{source}': {reason(error)}; give a grid file, or a shipped grid: {names}"
+        raise InputError(words) from None
     try:
         values = tomli.loads(text)
         given = {"preset": "paper", "most": MOST, "base": {}, "axes": {}, **values}
         known = ("content", "style", "preset", "network", "most", "base", "axes")
         for name in given.keys() - known:
             raise InputError(unknown("key", name, known))
+        for name in ("base", "axes"):
+            if not isinstance(given[name], dict):
+                raise InputError(f"{name} is no table; write [{name}] above its settings")
+        if not isinstance(given["most"], int):
+            raise InputError(f"most={given['most']!r} should be a whole number")
         base: Config | Recipe
         if "network" in given:
             base = recipe(given["network"], **given["base"])
@@ -239,10 +245,10 @@ def read_grid(source: str | Path) -> list[Run]:
             listed |= {f"options.{name}": value for name, value in own.items()}
         axes: GridAxes = {_names(key): value for key, value in listed.items()}
         pictures = given.get("content", ""), given.get("style", "")
-        return grid(*pictures, axes, base, int(given["most"]))
+        return grid(*pictures, axes, base, given["most"])
     except tomli.TOMLDecodeError as error:
         raise InputError(f"{path.name}: {error}") from None
-    except (InputError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         line = _line_of(text, str(error))
         raise InputError(f"{path.name}{line}: {error}") from None
 

@@ -1,5 +1,6 @@
 """What the folders of a sweep hold, as one table."""
 
+import contextlib
 import json
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 
 from stylelab.config import Config
 from stylelab.errors import InputError
+from stylelab.files import write_atomically
 from stylelab.recipes import Recipe
 from stylelab.sample_pictures import split_styles
 from stylelab.sweeps.grids import flat
@@ -24,7 +26,7 @@ def status(folder: Path, thorough: bool = True) -> tuple[str, dict[str, Any]]:
         return "complete", read_record(folder, thorough)
     except FileNotFoundError:
         pass
-    except (InputError, ValueError, OSError) as error:
+    except (InputError, ValueError, TypeError, AttributeError, OSError) as error:
         words = f"the run in '{folder}' is damaged ({error}); retry the failed runs"
         return "failed", {"error": str(error) if isinstance(error, InputError) else words}
     try:
@@ -44,6 +46,25 @@ def read_spec(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, TypeError, LookupError):
         return None
     return spec if kinds == [str, str, dict] else None
+
+
+def check_table(path: Path) -> None:
+    """Raise InputError if ``path`` is a file that no sweep wrote, and that would be overwritten."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        if not file.read(100).startswith(b"run,status,"):
+            raise InputError(f"'{path}' is no table of a sweep; name another folder")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV in which no text can be taken for a formula by a spreadsheet."""
+    check_table(path)
+    words = table.select_dtypes(include=["object", "string"]).columns
+    safe = table.assign(**{c: table[c].map(_plain, na_action="ignore") for c in words})
+    write_atomically(path, safe.to_csv().encode())
+
+
+def _plain(value: object) -> object:
+    return f"'{value}" if str(value).startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def collect(out: str | Path) -> pd.DataFrame:

@@ -83,6 +83,8 @@ def held(folder: Path, inputs: Iterable[Path] = (), wait: bool = False) -> Itera
     except OSError as error:
         raise InputError(f"cannot write '{folder}': {error.strerror}; name another place") from None
     try:
+        for litter in folder.glob(".*.part"):  # of a run that was killed while it wrote
+            litter.unlink(missing_ok=True)
         yield
     finally:
         with contextlib.suppress(OSError):

@@ -95,7 +95,7 @@ class Result:
             "config": self.config.to_dict(),
             **self.info,
             "last_losses": losses.iloc[-1].to_dict(),
-            "files": {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()},
+            "files": {name: [len(x), hashlib.sha256(x).hexdigest()] for name, x in parts.items()},
         }
         files[complete] = (json.dumps(record, indent=1) + "\n").encode()
         write_together(files, mark=complete)
@@ -168,7 +168,7 @@ def read_record(folder: Path, thorough: bool = True) -> dict[str, Any]:
     """What result.json holds, once all files that it names are found to be there as written.
 
     Args:
-        thorough: whether the files' hashes are compared, or only looked whether they are there.
+        thorough: whether the files' hashes are compared, or their sizes alone.
 
     Raises:
         FileNotFoundError: there is no result.json.
@@ -180,12 +180,15 @@ def read_record(folder: Path, thorough: bool = True) -> dict[str, Any]:
     newer = f"the run in '{folder}' was made by a newer version of stylelab; update stylelab"
     if record.get("schema", SCHEMA) != SCHEMA:
         raise Unreadable(newer)
-    sums = record.get("files", {"image.png": None, "history.csv": None})  # 0.1 has no sums
-    for name, sha256 in sums.items():
+    sums = record.get("files", dict.fromkeys(("image.png", "history.csv"), (0, "")))  # 0.1 has none
+    for name, (size, sha256) in sums.items():
         path = folder / name
         if not path.is_file():
             raise ValueError(f"{name} is missing")
-        if thorough and sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        if size and (
+            path.stat().st_size != size
+            or (thorough and hashlib.sha256(path.read_bytes()).hexdigest() != sha256)
+        ):
             raise ValueError(f"{name} is not what the run wrote")
     return record
 
