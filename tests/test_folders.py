@@ -38,8 +38,12 @@ from stylelab.sweeps.grids import read_grid
 from stylelab.training.folders import LOCK, Busy, held
 
 PAIR = ("chenonceau", "night_cafe")
-TINY = Config(size=(32, 48), steps=4, weights="random", device="cpu", precision="float32")
-COMMAND = ["--size", "32", "48", "--steps", "2", "--weights", "random"]
+TINY = Config(
+    size=(32, 48), steps=4, weights="random", normalise="none", device="cpu", precision="float32",
+    content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"),
+)  # fmt: skip
+COMMAND = ["--size", "32", "48", "--steps", "2", "--weights", "random", "--normalise", "none"]
+COMMAND += ["--content-layers", "relu2_1", "--style-layers", "relu2_1"]
 
 
 def run(out, config=TINY, content="chenonceau", **options):
@@ -329,7 +333,7 @@ def test_a_folder_with_a_pictures_name_takes_the_run(tmp_path, monkeypatch, caps
     Path("d.png").mkdir()
     main(["transfer", *PAIR, "-o", "d.png", *COMMAND])
     assert Path("d.png/result.json").exists()
-    assert refused("transfer", *PAIR, "-o", "d.png", *COMMAND[:-2]) == 2
+    assert refused("transfer", *PAIR, "-o", "d.png", *COMMAND, "--seed", "1") == 2
     assert "holds another run" in capsys.readouterr().err
 
 
@@ -444,6 +448,7 @@ def test_a_run_of_a_newer_version_is_not_called_damaged(swept):
     assert "made by a newer version of stylelab" in swept.table.loc[key, "error"]
     retry = {"retry_failed": True, "progress": False}
     sweep(*PAIR, {"style_weight": [10]}, TINY, swept.out, **retry)
+    assert swept.table.loc[key, "status"] == "failed"
     assert json.loads(path.read_text())["schema"] == 99  # it is not thrown away
     path.write_text(json.dumps(good))
 

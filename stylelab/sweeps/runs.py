@@ -26,7 +26,7 @@ from stylelab.sweeps.table import collect, read_spec, status
 from stylelab.sweeps.workers import start_workers
 from stylelab.training.folders import LOCK, Busy, NotSaved, held
 from stylelab.training.identity import Inputs
-from stylelab.training.result import Result, Unreadable
+from stylelab.training.result import Damaged, Result, Unreadable, read_record
 from stylelab.training.trainer import Training, train
 from stylelab.training.transfer import stylize
 
@@ -176,19 +176,24 @@ def run_all(
 def plan(run: Run, folder: Path, retry_failed: bool) -> None:
     """Write what a run is to its folder and, if it is to be tried again, forget how it failed."""
     if retry_failed and status(folder)[0] == "failed":
-        with contextlib.suppress(Busy), held(folder):  # else it is being tried again just now
+        # Busy: it is being tried again just now. Unreadable: it belongs to a newer version.
+        with contextlib.suppress(Busy, Unreadable), held(folder):
             if status(folder)[0] == "failed":
-                (folder / "error.json").unlink(missing_ok=True)
-                try:
-                    Result.load(folder)  # what was interrupted goes on
-                except Unreadable:
-                    raise
-                except InputError:
-                    for name in ("result.json", "state.pt"):
-                        (folder / name).unlink(missing_ok=True)
+                forget(folder)
     if read_spec(folder) is None:
         record = {"content": run.content, "style": run.style, "config": run.config.to_dict()}
         write_atomically(folder / "run.json", json.dumps(record, indent=1).encode())
+
+
+def forget(folder: Path) -> None:
+    """Take away what ends a failed run; what was interrupted then goes on."""
+    try:
+        read_record(folder)
+    except Unreadable:
+        raise
+    except Exception:  # it is missing, or damaged
+        (folder / "result.json").unlink(missing_ok=True)
+    (folder / "error.json").unlink(missing_ok=True)
 
 
 def execute(
@@ -247,6 +252,8 @@ def _make(run: Run, folder: Path, key: str) -> bool:
     except NotSaved:
         raise
     except Exception as error:
+        if isinstance(error, Damaged):  # else it would be no better the next time
+            (folder / "state.pt").unlink(missing_ok=True)
         write_error(folder, error)
         return True
 

@@ -3,14 +3,13 @@
 import os
 import signal
 import threading
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context, parent_process
 from multiprocessing.connection import wait
 
 import pebble
 
 from stylelab.errors import InputError
-
-UNGUARDED = 75  # how a worker ends that was about to start workers of its own
 
 
 def start_workers(count: int) -> pebble.ProcessPool:
@@ -21,20 +20,16 @@ def start_workers(count: int) -> pebble.ProcessPool:
             the sweep stands in it without a guard, it would begin again there.
     """
     if getattr(current_process(), "_inheriting", False):
-        raise SystemExit(UNGUARDED)
+        raise SystemExit(1)
     pool = pebble.ProcessPool(max_workers=count, context=get_context("spawn"), initializer=_follow)
     try:
         pool.schedule(os.getpid).result()
-    except pebble.ProcessExpired as ended:
+    except (pebble.ProcessExpired, BrokenProcessPool):
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
-        if ended.exitcode == UNGUARDED:
-            words = "they would run this script, and with it the sweep, once more"
-        else:
-            words = f"they end with status {ended.exitcode}"
         raise InputError(
-            f"workers cannot start: {words}; put the sweep below if __name__ == '__main__': "
-            "or leave workers at 1"
+            "workers cannot start, because each runs this script once more; put the sweep below "
+            "if __name__ == '__main__': or leave workers at 1"
         ) from None
     return pool
 

@@ -127,7 +127,7 @@ class Result:
         except Unreadable:
             raise
         except Exception as error:  # cut short, or edited by hand
-            raise damaged(folder, error) from None
+            raise Damaged(folder, error) from None
 
     def __repr__(self) -> str:
         last, size = self.history.iloc[-1], "x".join(map(str, self.image.shape[2:]))
@@ -158,10 +158,12 @@ class Unreadable(InputError):
     """A saved run that is not damaged, and that this process cannot read."""
 
 
-def damaged(folder: Path, error: Exception) -> InputError:
-    """The error that a run cannot be read, with the reason in one line."""
-    reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    return InputError(f"the run in '{folder}' is damaged ({reason}); delete it and run it again")
+class Damaged(InputError):
+    """A saved run that cannot be read; the reason is one line of the error behind it."""
+
+    def __init__(self, folder: Path, error: Exception) -> None:
+        words = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        super().__init__(f"the run in '{folder}' is damaged ({words}); delete it and run it again")
 
 
 def read_record(folder: Path, thorough: bool = True) -> dict[str, Any]:
@@ -235,6 +237,9 @@ def earlier_run(
         return None  # nothing, or what a killed run left
     earlier = Result.load(folder)
     kept = earlier.state or earlier.info
+    for key, value in identity.items():
+        if earlier.config == config and value is not None and key not in kept:
+            raise Damaged(folder, KeyError(key))
     if earlier.config != config or any(kept.get(key) != value for key, value in identity.items()):
         raise InputError(f"'{folder}' holds another run; name another folder, or delete it")
     return earlier
@@ -268,4 +273,4 @@ def resume(loop: Loop, earlier: Result | None, out: str | os.PathLike[str] | Non
     except InputError:
         raise
     except Exception as error:  # keys, types or shapes that are missing or wrong
-        raise damaged(Path(out or ""), error) from None
+        raise Damaged(Path(out or ""), error) from None
