@@ -36,6 +36,7 @@ from stylelab.config import Config
 from stylelab.files import write_together
 from stylelab.sweeps.grids import read_grid
 from stylelab.training.folders import LOCK, Busy, held
+from stylelab.vgg.network import shared_network
 
 PAIR = ("chenonceau", "night_cafe")
 TINY = Config(
@@ -178,15 +179,11 @@ def test_a_picture_that_changes_between_two_runs_of_a_sweep_fails_the_second(tmp
     assert again["status"].value_counts().to_dict() == {"complete": 3, "failed": 1}
 
 
-def test_weights_that_change_before_they_are_read_are_refused(tmp_path):
-    from stylelab.vgg.weights import load_weights, weights_id
-
-    path = tmp_path / "own.pth"
-    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
-    before = weights_id(str(path))
-    torch.save({"features.0.weight": torch.ones(64, 3, 3, 3)}, path)
-    with pytest.raises(InputError, match="changed since the run began; start it again"):
-        load_weights(str(path), identity=before)
+def test_weights_that_change_before_they_are_read_are_refused():
+    where = torch.device("cpu"), torch.float32
+    with pytest.raises(InputError, match="weights 'random' changed since the run began; start it"):
+        shared_network(TINY, ["relu1_1"], *where, identity="what the file was")
+    assert shared_network(TINY, ["relu1_1"], *where, identity="random-0").layers == ("relu1_1",)
 
 
 # One run at a time, and each to its end.

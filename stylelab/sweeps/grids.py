@@ -14,9 +14,9 @@ import pandas as pd
 import tomli
 
 from stylelab.config import Config
+from stylelab.decoding import named_faults
 from stylelab.errors import InputError, unknown
 from stylelab.files import reason
-from stylelab.images import named_faults
 from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe, recipe, trainable
 from stylelab.registry import METHODS

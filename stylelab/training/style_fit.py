@@ -71,7 +71,7 @@ class StyleFit(Loop):
         self.identity = {
             "content_sha256": image_hash(content),
             "style_sha256": image_hash(style),
-            "weights_id": weights_id(c.weights, c.seed),
+            "weights_id": weights_id(c.weights, c.seed, c.backbone),
             "method_sha256": METHODS.source_hash(c.method),
             "network": network.source,
             "table_sha256": hashlib.sha256(
