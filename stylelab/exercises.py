@@ -5,13 +5,13 @@ from typing import Any
 
 
 def check(answer: Any, test: Callable[[Any], object]) -> None:
-    """Print whether an exercise is right or not answered yet; a wrong answer is an error.
+    """Print whether an exercise is right or not answered yet; a wrong answer raises an error.
 
-    The error gives the reason that the test names, and not the lines of the test.
+    The error says what is wrong, in the words of the test, without showing the test.
 
     Args:
         answer: the student's answer; None means not answered yet.
-        test: takes the answer and asserts what must be true of it.
+        test: takes the answer and asserts what must be true.
 
     Raises:
         AssertionError: if the answer is wrong, or ``test`` cannot use it.

@@ -28,7 +28,7 @@ def gram_matrix(features: Tensor) -> Tensor:
         features: (B, C, H, W).
 
     Returns:
-        (B, C, C), symmetric and positive semi-definite; float32 where the features have less.
+        (B, C, C), symmetric and positive semi-definite; float32 if the features have fewer bits.
     """
     _, channels, height, width = features.shape
     # Positions before channels: in channels-last memory this is a view, and so is its gradient.
@@ -92,7 +92,7 @@ def total_variation(image: Tensor) -> Tensor:
 
     The paper sums |x[i,j] - x[i+1,j]| + |x[i,j] - x[i,j+1]| over all pixels. Here, as in the
     textbook, the result is half the sum of the mean vertical and the mean horizontal difference,
-    so that it does not grow with the image.
+    so that it does not depend on the image's size.
 
     >>> import torch
     >>> total_variation(torch.ones(1, 3, 4, 4))

@@ -43,7 +43,7 @@ OBJECTIVE = (
 
 @checked
 class Recipe(Settings):
-    """The settings of a training; `recipe` gives those that a network is trained with by default.
+    """The settings of a training; `recipe` returns the defaults for a network.
 
     Raises:
         InputError: a value is not allowed; one line names the field, the value and the fault.

@@ -40,7 +40,7 @@ def sample_names() -> list[str]:
 
 
 def sample(name: str) -> Path:
-    """The path of a sample image; InputError lists the names if there is none like it.
+    """The path of a sample image; for an unknown name, InputError lists those that exist.
 
     >>> sample("chenonceau").name
     'chenonceau.webp'

@@ -25,10 +25,10 @@ STYLE_SIDE, SIDE = 256, 384  # pixels that they take and give
 
 
 class ArbitraryNetwork(Network):
-    """Paints in any style; a picture is painted at 384 pixels and enlarged.
+    """A network that paints in any style, at 384 pixels; the result is enlarged.
 
-    Calling it takes ``style`` as pairs of pictures and shares, whose numbers are mixed; strength
-    mixes them with the content's own.
+    Call it with ``style`` as pairs of a picture and its share. The numbers that describe the
+    styles are mixed by share, and by ``strength`` with those of the content.
 
     Raises:
         InputError: the package is missing, or its files are not those that are expected.

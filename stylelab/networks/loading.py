@@ -53,7 +53,7 @@ def load_network(
         device, precision: as in `Config`.
 
     Raises:
-        InputError: there is none, it is damaged or was changed, or is of a network that is not
+        InputError: it does not exist, is damaged or was changed, or is of a network that is not
             registered.
     """
     path = find_network(source)

@@ -27,7 +27,7 @@ class Busy(InputError):
 
 
 class NotSaved(InputError):
-    """What was made could not be saved where it was to be; ``result`` is what was made."""
+    """The result could not be saved where it should be; the attribute ``result`` holds it."""
 
     def __init__(self, words: str, result: Any = None) -> None:
         super().__init__(words)

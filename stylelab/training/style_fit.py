@@ -32,7 +32,7 @@ ROW = "style.safetensors"  # in a run's folder
 class StyleFit(Loop):
     """The fitting of a new style, one step at a time: a `Loop` whose player is the style's row.
 
-    Each step paints random crops of the content and moves the row against the gradient of the
+    Each step paints random crops of the content and changes the row by the gradient of the
     objective of ``config.method`` for those crops. It starts from the row of that known style
     whose total loss on the first crops is smallest.
 

@@ -256,8 +256,8 @@ def train(
 ) -> Trained:
     """Train a network to its end, with a progress bar.
 
-    Ctrl-C, or a notebook's interrupt, stops it after the current step and returns what there is.
-    With ``out`` the same call then goes on from there, as it does after the process was killed.
+    Ctrl-C, or a notebook's interrupt, stops it after the current step and returns the result so
+    far. With ``out`` the same call then resumes it, even after the process was killed.
 
     For example ``train("johnson", style="night_cafe", out="runs/night", steps=400)``.
 

@@ -1,4 +1,4 @@
-"""The painter: a photo filter under sliders, by a trained network or by optimising the pixels."""
+"""The painter: a photo filter with sliders, by a trained network or by optimising the pixels."""
 
 import threading
 from dataclasses import replace
@@ -28,12 +28,12 @@ OWN, PACKAGED, OPTIMISED = "own network", "26 styles", "optimised"
 
 
 class Painter:
-    """A photo filter whose degree is a slider, and a start for the live lab.
+    """A photo filter with a slider for its strength, and a start for the live lab.
 
-    What can be chosen depends on what paints: of a network, a style picture or a blend of two,
-    styles that it has learnt, or nothing. "optimised" makes a run with the style picture, once, in
-    a thread; the picture follows its steps and the sliders, and is kept. "Save" writes the picture
-    as it is shown. "Polish" hands it to a `LiveLab` below, which goes on from it by optimising its
+    The choices depend on the painter: a style picture or a blend of two, one of the styles that a
+    network has learnt, or nothing. "optimised" makes a run with the style picture, once, in a
+    thread; the picture follows its steps and the sliders, and is kept. "Save" writes the picture
+    as it is shown. "Polish" passes it to a `LiveLab` below, which continues by optimising its
     pixels.
 
     Args:

@@ -9,9 +9,9 @@ from stylelab.course import Question, read_chapter
 
 
 class Quiz:
-    """The questions of a chapter; an answer is judged and explained once it is given.
+    """The quiz of a chapter, which says whether an answer is right and explains it.
 
-    Where a notebook is shown without a kernel, the questions are read as text.
+    Where a notebook is shown without a kernel, the questions appear as text.
 
     Args:
         chapter: its number.
