@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -183,14 +184,31 @@ def _dask(address: str) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; bad input gives one line on standard error and exit status 2."""
+    _open_streams()
     try:
         parse(sys.argv[1:] if arguments is None else arguments)()
+        print(end="", flush=True)
     except InputError as error:
         print(f"stylelab: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("stylelab: interrupted; the same command goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:  # the reader has seen enough, as in: stylelab samples | head -3
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which Python flushes
+        raise SystemExit(141) from None
+
+
+def _open_streams() -> None:
+    """Send what a closed stream would get to nowhere; escape what a stream cannot show."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # else the next file takes its number
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if (stream := getattr(sys, name)) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def parse(arguments: Sequence[str]) -> Callable[[], None]:
@@ -224,21 +242,26 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
 
     printed = io.StringIO()  # no terminal: tyro writes plain text, a rule above and below the fault
     try:
-        with _wide(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        with (
+            _columns(10_000),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
             return read()
     except SystemExit as stopped:
         if not stopped.code:
-            return read()  # --help again, for the terminal
+            with _columns(max(60, shutil.get_terminal_size().columns)):  # tyro hangs in narrow ones
+                return read()  # --help again, for the terminal
     fault = re.split(r"(?m)^ *-{3,} *$", printed.getvalue())[1]
     text = re.sub(r"^Error parsing __tyro-dummy-inner__\S*: ", "", " ".join(fault.split()))
     raise InputError(f"{text} (see stylelab --help)")
 
 
 @contextlib.contextmanager
-def _wide() -> Iterator[None]:
-    """Whoever asks for the terminal's width is told one in which nothing is wrapped."""
+def _columns(count: int) -> Iterator[None]:
+    """Whoever asks for the terminal's width is told this one."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"
+    os.environ["COLUMNS"] = str(count)
     try:
         yield
     finally:

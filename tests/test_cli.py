@@ -214,3 +214,55 @@ def test_lab_opens_the_notebooks_on_this_machine_only(monkeypatch):
     root = Path(command[4].partition("=")[2])
     assert (root / "01_reproduce_the_paper.ipynb").is_file()
     assert len(command) == 5  # no address, no disabled token
+
+
+def shell(command, **settings):
+    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | settings
+    return subprocess.run(
+        ["bash", "-c", command, sys.executable], capture_output=True, text=True, env=environment
+    )
+
+
+def test_a_reader_that_has_seen_enough_gets_no_traceback():
+    done = shell('"$0" -m stylelab samples | true; echo ${PIPESTATUS[0]}')
+    assert done.stderr == ""
+    assert done.stdout.strip() in ("141", "0")  # 0: it was written before the reader left
+
+
+def test_what_a_terminal_cannot_show_is_escaped():
+    done = shell('"$0" -m stylelab samples', PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"Ch\xe2teau de Chenonceau" in done.stdout
+
+
+def test_closed_streams_hide_what_is_printed_and_stop_nothing(tmp_path):
+    script = tmp_path / "s.py"
+    script.write_text(
+        "import sys\nimport stylelab.cli\nfrom tqdm import tqdm\nstylelab.cli._open_streams()\n"
+        "list(tqdm([1, 2]))\nprint('x')\nfile = open(sys.argv[1], 'w')\n"
+        "file.write(str(file.fileno() > 2))\n"  # else what is printed would get into the file
+    )
+    for closed in ("2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        done = shell(f'"$0" {script} {tmp_path}/found {closed}')
+        assert done.returncode == 0, closed
+        assert (tmp_path / "found").read_text() == "True"
+
+
+def test_help_in_a_terminal_of_one_column_comes_at_once():
+    done = shell('timeout 60 "$0" -m stylelab transfer --help', COLUMNS="1")
+    assert done.returncode == 0
+    assert "--style-weight" in done.stdout
+
+
+def test_ctrl_c_while_modules_are_imported_gives_no_traceback(monkeypatch):
+    from types import SimpleNamespace
+
+    from stylelab.__main__ import main as script
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "stylelab.cli", SimpleNamespace(main=interrupted))
+    with pytest.raises(SystemExit) as stopped:
+        script()
+    assert stopped.value.code == 130

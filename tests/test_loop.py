@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stylelab import Diverged, Transfer, images, load_image, sample, stylize
+from stylelab import Diverged, InputError, Transfer, images, load_image, sample, stylize
 from stylelab.images import Picture
 from stylelab.training.loop import Loop, Player
+from stylelab.vgg.network import shared_network
 
 
 def player(value, goal, name="", rate=0.1, weights=None):
@@ -167,3 +168,16 @@ def test_loss_weights_can_be_changed_between_two_steps(content, style, small):
         transfer.set_weights(steps=3)
     with pytest.raises(ValueError, match="all loss weights are 0"):
         transfer.set_weights(content_weight=0, style_weight=0)
+
+
+def test_without_gradients_a_run_says_so_and_spoils_none_that_follows(content, style, small):
+    config = replace(small, steps=1, weights="random", seed=7)
+    for off in (torch.inference_mode, torch.no_grad):
+        with off(), pytest.raises(InputError, match="gradients are off; leave inference_mode"):
+            Transfer(content, style, config)
+    where = torch.device("cpu"), torch.float32
+    with torch.inference_mode():  # as to look at features; the network is kept
+        shared_network(config, ["relu1_1"], *where)
+    image = content.clone().requires_grad_()
+    shared_network(config, ["relu1_1"], *where)(image)["relu1_1"].sum().backward()
+    assert float(image.grad.abs().sum()) > 0

@@ -71,6 +71,8 @@ class Loop:
     def __init__(
         self, players: Sequence[Player], steps: int, advice: str = "lower the learning rate"
     ) -> None:
+        if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
+            raise InputError("gradients are off; leave inference_mode() or no_grad() first")
         self.players, self.steps, self.advice = list(players), steps, advice
         self._names: list[str] = []  # of the columns: totals and terms, known after the first step
         self._rows: list[Tensor] = []  # their values at each step, left on the device

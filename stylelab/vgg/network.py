@@ -156,6 +156,7 @@ def shared_network(
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # whoever comes later may want gradients
 def _network(backbone: str, identity: str, layers: Any, settings: Any, where: Any) -> VGG19:
     if backbone != "vgg19":  # another type, which is called in the same way
         network = cast(VGG19, Backbone(backbone, layers, *settings).to(*where))
