@@ -13,6 +13,7 @@ from torch import Tensor
 from stylelab.images import standardize
 from stylelab.losses import gram_matrix
 from stylelab.maths.lab import to_lab
+from stylelab.maths.resizing import resize
 from stylelab.vgg.network import VGG19
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, applied to gamma-encoded values
@@ -122,7 +123,7 @@ def chroma_noise(image: Tensor) -> float:
 
 def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize an image (1, 3, H, W) to (height, width) by bicubic interpolation, clipped."""
-    return F.interpolate(image, size, mode="bicubic", antialias=True).clamp(0, 1)
+    return resize(image, size, "bicubic").clamp(0, 1)
 
 
 @lru_cache(maxsize=1)

@@ -26,6 +26,7 @@ from stylelab.gans.features import (
     to_texture,
 )
 from stylelab.gans.nets import PatchGAN
+from stylelab.maths.resizing import resize
 from stylelab.maths.warping import moved, similarity
 from stylelab.networks.blocks import Batch, check_image, mixed
 
@@ -166,7 +167,7 @@ class Faces(Game):
 
     def forward(self, image: Tensor, style: None = None, strength: float = 1.0) -> Tensor:
         check_image(image)
-        small = F.interpolate(image, SIZE, mode="bilinear", antialias=True)
+        small = resize(image, SIZE)
         found = self.decode(self.encode(F.pad(small, (0, 0, 0, 0, 0, 1), value=1.0)))
         found = F.interpolate(found, image.shape[2:], mode="bicubic").clamp(0, 1)
         return mixed(image, found, strength)

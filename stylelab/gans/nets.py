@@ -88,7 +88,7 @@ class ResNet(Casting):
         height, width = image.shape[2:]
         rows, columns = (torch.arange(n, device=image.device) for n in (height, width))
         found = []
-        for mean in image.detach().double().mean((1, 2, 3)).tolist():
+        for mean in image.detach().cpu().double().mean((1, 2, 3)).tolist():
             shift = int(mean * 1e8)
             y, x = (rows + shift) % TILE, (columns + shift // TILE) % TILE
             found.append(self.noise[:, y][:, :, x])

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.maths.patches import CHUNK, style_swap
+from stylelab.maths.resizing import resize
 from stylelab.maths.statistics import adain, normalize
 
 
@@ -40,7 +41,7 @@ def multi_stroke(content: Tensor, style: Tensor, scales: Sequence[float] = (0.5,
     for scale in sorted(scales, reverse=True):  # coarse strokes first
         size = [max(3, round(side * scale)) for side in style.shape[2:]]
         same = size == list(style.shape[2:])
-        scaled = style if same else F.interpolate(style, size, mode="bilinear", antialias=True)
+        scaled = style if same else resize(style, size)
         swaps.append(style_swap(content, scaled))
     weights = stroke_weights(saliency(content), len(swaps))
     fused = torch.stack([w * swap for w, swap in zip(weights, swaps, strict=True)]).sum(0)

@@ -48,9 +48,10 @@ def matting_laplacian(image: Tensor, eps: float = 1e-7) -> scipy.sparse.csr_arra
 
 
 def to_torch(matrix: scipy.sparse.csr_array, like: Tensor) -> Tensor:
-    """A sparse matrix on the device and in the dtype of ``like``."""
+    """A sparse matrix in the dtype of ``like``, on its device, but for MPS, which has none."""
     rows, columns = (torch.from_numpy(x.astype(np.int64)) for x in (matrix.indptr, matrix.indices))
-    options: Any = {"dtype": like.dtype, "device": like.device, "check_invariants": False}
+    where = "cpu" if like.device.type == "mps" else like.device
+    options: Any = {"dtype": like.dtype, "device": where, "check_invariants": False}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         values = torch.from_numpy(matrix.data)
@@ -69,7 +70,7 @@ class _QuadraticForm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, laplacian: Tensor) -> Tensor:
-        product: Tensor = laplacian @ x
+        product = (laplacian @ x.to(laplacian.device)).to(x.device)
         ctx.save_for_backward(product)
         return (x * product).sum()
 

@@ -14,6 +14,7 @@ from scipy.spatial import Delaunay, QhullError
 from torch import Tensor
 
 from stylelab.errors import InputError
+from stylelab.maths.resizing import resize
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -47,7 +48,7 @@ def triangulate(landmarks: Tensor, size: Size) -> Triangles:
         InputError: there are fewer than three, they lie on a line, are not finite, or do not
             surround the picture; add its `border`.
     """
-    points = landmarks.detach().double().cpu().numpy()
+    points = landmarks.detach().cpu().double().numpy()
     if points.ndim != 2 or points.shape[1:] != (2,) or not np.isfinite(points).all():
         raise InputError(f"landmarks should be (P, 2) finite numbers, not {points.shape}")
     try:
@@ -86,7 +87,7 @@ def sample(images: Tensor, where: Tensor, step: float = 1.0) -> Tensor:
     x, y = 2 * where[..., 1] / width - 1, 2 * where[..., 0] / height - 1
     if step > 1:
         small = [max(1, round(n / step)) for n in (height, width)]
-        images = F.interpolate(images, small, mode="bilinear", antialias=True)
+        images = resize(images, small)
     grid = torch.stack([x, y], 3)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

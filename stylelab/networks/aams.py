@@ -20,6 +20,7 @@ from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.losses import total_variation
 from stylelab.maths.patches import style_swap
+from stylelab.maths.resizing import resize
 from stylelab.maths.statistics import moments, wct, whiten
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
 from stylelab.networks.decoders import (
@@ -89,7 +90,7 @@ class AAMS(Network):
         strokes = []
         for scale in SCALES:
             size = [max(PATCH, round(side * scale)) for side in style.shape[2:]]
-            scaled = F.interpolate(white, size, mode="bilinear", antialias=True)
+            scaled = resize(white, size)
             strokes.append(style_swap(plain, scaled, STRIDE, PATCH))
         # Where there is most attention, the content's own lines remain.
         return wct(fuse([*strokes, plain], salience), style)

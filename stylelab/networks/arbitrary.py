@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.checkpoints import INSTALL_STYLES, REINSTALL_STYLES, packaged_path, read_checked
 from stylelab.errors import InputError
+from stylelab.maths.resizing import resize
 from stylelab.networks.blocks import Network, Pictures, check_image
 
 FILES = {
@@ -88,4 +88,4 @@ def _run(session: Any, *given: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _resized(image: Tensor, size: Any) -> Tensor:
-    return F.interpolate(image, tuple(size), mode="bicubic", antialias=True).clamp(0, 1)
+    return resize(image, size, "bicubic").clamp(0, 1)

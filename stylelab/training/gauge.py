@@ -26,7 +26,7 @@ def gradient_lengths(objective: TermsOf, image: Tensor) -> dict[str, float]:
         total = torch.stack([v for k, v in terms.items() if k.split("/")[0] == group]).sum()
         if total.requires_grad:
             (gradient,) = torch.autograd.grad(total, image, retain_graph=True)
-            found[group] = float(gradient.double().norm())
+            found[group] = float(gradient.cpu().double().norm())
     return found
 
 

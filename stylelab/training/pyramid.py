@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from stylelab.maths.resizing import resize
 
 
 class PyramidAdam(torch.optim.Optimizer):
@@ -63,4 +64,4 @@ class PyramidAdam(torch.optim.Optimizer):
 def _resize(x: Tensor, size: Any) -> Tensor:
     if x.shape[2:] == torch.Size(size):
         return x
-    return F.interpolate(x, tuple(size), mode="bilinear", antialias=True)
+    return resize(x, size)

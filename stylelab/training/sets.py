@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylelab.errors import InputError
 from stylelab.gans.blocks import all_paintings
 from stylelab.gans.blocks import photographs as kit
+from stylelab.maths.resizing import resize
 from stylelab.networks.blocks import Batch
 from stylelab.recipes import Recipe, trainable
 from stylelab.registry import GANS
@@ -174,4 +174,4 @@ def square(image: Tensor, side: int) -> Tensor:
     found = image[:, :, y : y + short, x : x + short]
     if short == side:
         return found
-    return F.interpolate(found, (side, side), mode="bilinear", antialias=True)
+    return resize(found, (side, side))
