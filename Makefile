@@ -38,7 +38,8 @@ lab: .venv/installed  ## open the notebooks in JupyterLab
 	$(BIN)/stylelab lab
 
 demo: .venv/installed-demo  ## show the live lab as a page, for a class
-	$(BIN)/voila notebooks/07_live_lab.ipynb --Voila.config_file_paths=notebooks/demo
+	$(BIN)/python notebooks/demo/page.py runs/demo/lab.ipynb
+	$(BIN)/voila runs/demo/lab.ipynb --Voila.config_file_paths=notebooks/demo
 
 notebooks: .venv/installed-test  ## execute all notebooks and write them back
 	$(BIN)/python notebooks/execute.py

@@ -1,13 +1,10 @@
 """The live lab in a browser, in JupyterLab and under Voilà; screenshots are kept."""
 
-import json
-import os
 import re
+import runpy
 import shutil
-import socket
-import subprocess
-import sys
-import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -15,13 +12,15 @@ from statistics import median
 import nbformat
 import pandas as pd
 import pytest
+from axe_core_python.base import AXE_SCRIPT
+from browser import WAIT, launch, serve, stop
+from browser import visit as open_page
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LAB = "07_live_lab.ipynb"
 SHOTS = ROOT / "runs" / "test-artefacts"
 TOKEN = "token-of-a-test"
-WAIT = 90_000  # milliseconds, for what takes one or two seconds where nothing else runs
 OFTEN = 100  # milliseconds from one look at a picture to the next
 REST = 3_000  # milliseconds in which a run that goes on is seen to
 INSTALL = "either apt-get install chromium, or python -m playwright install --with-deps chromium"
@@ -34,11 +33,10 @@ def browser():
 
     SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        path = shutil.which("chromium") or playwright.chromium.executable_path
-        if not Path(path).exists():
+        try:
+            chromium = launch(playwright)
+        except FileNotFoundError:
             pytest.fail(f"Chromium is missing: {INSTALL}", pytrace=False)
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"]
-        chromium = playwright.chromium.launch(executable_path=path, args=flags)
         yield chromium
         chromium.close()
 
@@ -51,71 +49,16 @@ def visit(browser):
 
 @contextmanager
 def visitors(browser):
-    """Open a page as a visitor of one's own, who reaches nothing but this machine."""
-    contexts = []
+    """Open pages as visitors of their own, who leave at the end."""
+    pages = []
 
-    def visit(url, width=1400, height=1000):
-        context = browser.new_context(viewport={"width": width, "height": height})
-        contexts.append(context)
-        context.route(lambda address: "127.0.0.1" not in address, lambda route: route.abort())
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        # Voilà answers when all cells have run.
-        page.goto(url, wait_until="domcontentloaded", timeout=4 * WAIT)
-        return page
+    def visit(*where):
+        pages.append(open_page(browser, *where))
+        return pages[-1]
 
     yield visit
-    for context in contexts:
-        context.close()
-
-
-SETTINGS = {  # of JupyterLab; cells out of sight are drawn, too, so that heights stand
-    "apputils-extension/notification": {"fetchNews": "false"},
-    "notebook-extension/tracker": {"windowingMode": "none"},
-}
-
-
-def serve(folder, *arguments):
-    """Start a server in a folder, with settings of its own, and wait until it answers."""
-    own = {
-        name: str(folder / ".jupyter" / name)
-        for name in (
-            "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR",
-            "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR",
-        )
-    }  # fmt: skip
-    for name, values in SETTINGS.items():
-        path = Path(own["JUPYTERLAB_SETTINGS_DIR"], "@jupyterlab", f"{name}.jupyterlab-settings")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values))
-    log = folder / "server.log"
-    until = time.monotonic() + WAIT / 1000
-    while True:
-        port = free_port()
-        with log.open("w") as lines:
-            server = subprocess.Popen(
-                [sys.executable, "-m", *arguments, f"--port={port}", "--no-browser"],
-                cwd=folder,
-                env=os.environ | own,
-                stdout=lines,
-                stderr=subprocess.STDOUT,
-            )
-        # It says so once it has the port; else somebody else took it meanwhile, and it ends.
-        while f"127.0.0.1:{port}/" not in log.read_text():
-            if time.monotonic() > until:
-                server.kill()
-                pytest.fail(log.read_text(), pytrace=False)
-            if server.poll() is not None:
-                break
-            time.sleep(0.1)
-        else:
-            return server, f"http://127.0.0.1:{port}"
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    for page in pages:
+        page.context.close()
 
 
 def copy_of_the_lab(folder):
@@ -125,14 +68,6 @@ def copy_of_the_lab(folder):
     parameters.source = "QUICK = True"
     notebook.cells.append(nbformat.v4.new_code_cell("1 + 1"))
     nbformat.write(notebook, folder / LAB)
-
-
-def stop(server):
-    server.terminate()
-    try:
-        server.wait(30)
-    except subprocess.TimeoutExpired:
-        server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +97,10 @@ def desk(browser, jupyterlab):
 def voila(tmp_path_factory):
     folder = tmp_path_factory.mktemp("voila")
     copy_of_the_lab(folder)
-    settings = [f"--Voila.config_file_paths={ROOT / 'notebooks' / 'demo'}"]
-    settings += ["--Voila.port_retries=0"]
-    server, url = serve(folder, "voila", LAB, *settings)
+    demo = ROOT / "notebooks" / "demo"
+    runpy.run_path(str(demo / "page.py"))["write"](folder / "page.ipynb", folder / LAB)
+    settings = [f"--Voila.config_file_paths={demo}", "--Voila.port_retries=0"]
+    server, url = serve(folder, "voila", "page.ipynb", *settings)
     yield folder, url
     stop(server)
 
@@ -391,6 +327,66 @@ def test_voila_plays_the_lab(voila, visit):
     page.screenshot(path=SHOTS / "voila-explorer.png")
     assert panel["x"] + panel["width"] <= 1280
     assert panel["y"] + panel["height"] <= 720
+
+
+def complaints(page, part):
+    """What axe-core finds wrong within a part of a page, by rule, with the elements."""
+    page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("part => axe.run(part)", part)
+    return {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found["violations"]}
+
+
+def wider(page):
+    """What reaches beyond the right edge of the window, so that one would have to scroll."""
+    return page.evaluate(
+        """() => {
+            const width = document.documentElement.clientWidth;
+            const shown = [...document.querySelectorAll(".stylelab *")];
+            const over = shown.filter(e => e.getBoundingClientRect().right > width + 1);
+            if (document.documentElement.scrollWidth > width) over.push(document.documentElement);
+            return over.map(e => e.outerHTML.slice(0, 120));
+        }"""
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 844)], ids=["wide", "phone"])
+def test_the_page_fits_and_is_named_for_screen_readers(voila, visit, width, height):
+    page = visit(voila[1], width, height)
+    lab = Lab(page)
+    lab.says("ready, step 0 of 4$")
+    Picture(page, "The picture of the run")
+    for part in ("panel", "painter", "explorer"):
+        place = page.locator(f".stylelab-{part}")
+        place.scroll_into_view_if_needed()
+        page.screenshot(path=SHOTS / f"{part}-{width}.png")
+        assert complaints(page, f".stylelab-{part}") == {}, part
+    assert wider(page) == []
+    page.evaluate("scrollTo(0, 0)")
+    for what in ('img[title="The image so far"]', "button:text-is('Run')"):
+        box = page.locator(f".stylelab-panel {what}").bounding_box()
+        assert box["y"] + box["height"] <= height, what  # both without scrolling
+    handle = page.locator(".stylelab-panel [aria-label='style weight']")
+    assert handle.get_attribute("aria-valuetext") == "1.0e+3"
+    page.locator(".stylelab-panel button:text-is('Run')").focus()
+    page.keyboard.press("Enter")
+    lab.says("ended, step 4 of 4")
+
+
+def test_no_visitor_reads_what_others_have_saved(voila):
+    folder, url = voila
+    saved = folder / "runs" / "live" / "run-of-another" / "image.png"
+    saved.parent.mkdir(parents=True)
+    saved.write_bytes(b"picture")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"{url}/voila/files/{saved.relative_to(folder)}", timeout=30)
+    shutil.rmtree(saved.parent)
+
+
+def test_a_kernel_in_which_the_page_has_run_waits_for_the_next_visitor(voila, visit):
+    folder, url = voila
+    Lab(visit(url))
+    log = (folder / "server.log").read_text()
+    assert "Using pre-heated kernel" in log
 
 
 def test_two_visitors_do_not_disturb_each_other(voila, visit):

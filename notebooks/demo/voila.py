@@ -1,31 +1,32 @@
-"""The page that `make demo` serves: the live lab without the chapter around it, for a projector."""
+"""The server of the page that `page.py` writes, for `make demo`."""
 
-import nbformat
-
-LOOKS = """<style>
-:root { --jp-ui-font-size1: 17px; --jp-content-font-size1: 17px; --jp-widgets-font-size: 17px;
-        --jp-widgets-inline-height: 32px; --jp-widgets-inline-width-short: 170px; }
-body.jp-Notebook { padding: 0; }
-#rendered_cells h1 { font-size: 22px; margin: 4px 0; }
-#rendered_cells .jp-Cell { padding: 0 12px; }
-.stylelab-panel { max-width: 1260px; }
-</style>
-
-# Style transfer, live
-"""
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
 
-def page(request, notebook, cwd):
-    """Keep what the page shows; Voilà calls it for each visitor, before the kernel starts."""
-    kept = [c for c in notebook.cells if {"parameters", "page"} & set(c.metadata.get("tags", []))]
-    notebook.cells = [nbformat.v4.new_markdown_cell(LOOKS), *kept]
-    return notebook
+class Kernels(AsyncMappingKernelManager):
+    """Ends the kernels of visitors who went away, and none that waits for its first."""
+
+    async def cull_kernel_if_idle(self, kernel_id):
+        if kernel_id in self.visited:
+            await super().cull_kernel_if_idle(kernel_id)
+
+    def notify_connect(self, kernel_id):
+        self.visited.add(kernel_id)
+        super().notify_connect(kernel_id)
+
+    def __init__(self, **settings):
+        self.visited = set()
+        super().__init__(**settings)
 
 
 c = get_config()  # noqa: F821
-c.VoilaConfiguration.prelaunch_hook = page
-c.VoilaConfiguration.theme = "light"
 c.Voila.ip = "127.0.0.1"
+c.VoilaConfiguration.theme = "light"
+c.VoilaConfiguration.file_allowlist = []  # no files: among them are what other visitors saved
+# A kernel in which the page has run waits for each next visitor; it takes as much memory as one.
+c.VoilaConfiguration.preheat_kernel = True
+c.VoilaConfiguration.default_pool_size = 1
+c.VoilaConfiguration.multi_kernel_manager_class = Kernels
 # The kernel of a visitor who went away without a word, say with a flat battery.
 c.MappingKernelManager.cull_idle_timeout = 600
 c.MappingKernelManager.cull_interval = 60

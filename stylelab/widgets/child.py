@@ -14,7 +14,9 @@ from stylelab.gans.heredity import Face, Faces
 from stylelab.images import load_image
 from stylelab.networks.loading import load_network
 from stylelab.sample_pictures import data_folder
+from stylelab.widgets.cells import Shown, fault_words
 from stylelab.widgets.marks import Marks
+from stylelab.widgets.page import on_page
 from stylelab.widgets.pictures import Picture, encode, message
 
 OWN = "own photograph"
@@ -35,7 +37,7 @@ def parents() -> dict[str, tuple[Path, Tensor]]:
     return {Path(k).stem: (folder / k, torch.tensor(v)) for k, v in sorted(found.items())}
 
 
-class ChildOfTwo:
+class ChildOfTwo(Shown):
     """Two parents, whose features go to whom, and the child.
 
     For example ``ChildOfTwo()`` at the end of a cell. A parent is one of the faces that come with
@@ -53,6 +55,7 @@ class ChildOfTwo:
     def __init__(
         self, network: str | Path | Faces = "faces", first: str = "", second: str = ""
     ) -> None:
+        super().__init__()
         found = network if isinstance(network, Faces) else load_network(network)
         if not isinstance(found, Faces):
             raise InputError(f"'{network}' draws no faces; name a network of faces")
@@ -89,16 +92,13 @@ class ChildOfTwo:
         note = widgets.HTML(message(WORDS))
         column = widgets.VBox([self.child, self.even, *self.whose.values()])
         row = {"flex_flow": "row wrap", "grid_gap": "1em"}
-        self.box = widgets.VBox(
+        rows = widgets.VBox(
             [note, widgets.HBox([self.sides[0].box, column, self.sides[1].box], layout=row),
              self.message]
         )  # fmt: skip
-        self.box.add_class("stylelab-child")
+        self.box = on_page(rows, "child")
         for side in self.sides:
             side.take()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.box._repr_mimebundle_(**kwargs)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -199,8 +199,9 @@ class Parent:
             eyes = torch.tensor(self.marks.found())
             landmarks = self.panel.network.fit(self._image, eyes)
             self.picture.value = self.panel.take(self.index, self._image, landmarks)
-        except InputError as fault:
-            self.panel.message.value = message(f"{fault}; click on each eye", fault=True)
+        except Exception as fault:
+            words = f"{fault_words(fault)}; click on each eye"
+            self.panel.message.value = message(words, fault=True)
             return
         self.panel.message.value = message("Not quite the eyes? Click again where they are.")
 

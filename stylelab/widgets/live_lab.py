@@ -1,9 +1,7 @@
 """The live lab: a style transfer to play with in a notebook while it runs."""
 
-import threading
 from collections import deque
 from collections.abc import Callable
-from itertools import count
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,22 +12,24 @@ from torch import Tensor
 
 from stylelab.config import Config
 from stylelab.errors import InputError
-from stylelab.files import check_writable
 from stylelab.images import load_image, save_image
 from stylelab.plots import size_name
 from stylelab.presets import PRESETS
 from stylelab.training.transfer import Transfer
+from stylelab.widgets.cells import Shown, Worker, fault_words
 from stylelab.widgets.panel import Panel
 from stylelab.widgets.pictures import Pace
+from stylelab.widgets.saving import new_folder
 
 
-class LiveLab:
+class LiveLab(Shown):
     """A style transfer with sliders, buttons and live pictures, which a notebook displays.
 
     Loss weights take effect at the next step, and are recorded in `history`; pictures and other
     settings take effect at the next run. A thread does the work, so that the notebook stays
     responsive; each button's method returns at once, and `join` waits. The widgets are fields of
-    `panel`: ``lab.panel.weights["style_weight"].value = 100`` moves a slider.
+    `panel`: ``lab.panel.weights["style_weight"].value = 100`` moves a slider. `close` frees its
+    network and pictures; so does running its cell again.
 
     Args:
         content, style: names of samples, or paths.
@@ -47,20 +47,22 @@ class LiveLab:
         config: Config = PRESETS["paper"],
         out: str | Path = "runs/live",
     ) -> None:
+        super().__init__()
         self.out = Path(out)
-        self.error: Exception | None = None
-        """What ended the run or refused a command, if anything did."""
-        # The lock guards the fields from here on, for an instant at a time.
-        self._lock = threading.RLock()
-        self._thread: threading.Thread | None = None
+        self.error: BaseException | None = None
+        """What ended the run, refused a command or kept a picture from being drawn, if anything."""
+        # The worker's lock guards the fields from here on, for an instant at a time.
+        self._worker = Worker(self._next, self._stumble)
+        self._lock = self._worker.lock
         self._commands: deque[Callable[[], object]] = deque()  # before the next step
         self._steps: float = 0  # to make; infinite while running
         self._begun = self._ended = self._stale = False
         self._transfer: Transfer | None = None
         self._used: list[dict[str, Any]] = []  # the weights of each step
         self._name = ""
-        self._picture_pace, self._curve_pace = Pace(), Pace()
+        self._picture_pace, self._curve_pace = Pace(self._fail), Pace(self._fail)
         self.panel = Panel(content, style, config)
+        self.box = self.panel.box
         self._weights = self.panel.loss_weights  # replaced as a whole, never changed
         self._clear()
         self._refresh()
@@ -70,9 +72,6 @@ class LiveLab:
             self.panel.buttons[press.__name__].on_click(lambda _, press=press: press())
         for slider in (self.panel.strength, self.panel.divide):
             slider.observe(self._redraw, "value")
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.panel.box._repr_mimebundle_(**kwargs)
 
     # What the buttons call.
 
@@ -111,10 +110,17 @@ class LiveLab:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait up to ``timeout`` seconds for all work to end, and return whether it has."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
-        return self._thread is None
+        return self._worker.join(timeout)
+
+    def close(self) -> None:
+        """End the run after the step at hand, and free all but `image` and `history`."""
+        with self._lock:
+            self._steps, self._stale = 0, False
+            self._commands.clear()
+        self.join()
+        super().close()
+        self._before, self._rows, self._transfer = self.image, self.history, None
+        self.panel.sources.clear()
 
     # What the widgets show.
 
@@ -141,7 +147,7 @@ class LiveLab:
         with self._lock:  # both of one run
             transfer, used = self._transfer, self._used
         if transfer is None:
-            return pd.DataFrame(columns=["step", "seconds", "total", *self._weights])
+            return self._rows
         history = transfer.history
         weights = pd.DataFrame(used[: len(history)], columns=list(self._weights))
         return pd.concat([history, weights], axis=1)
@@ -162,12 +168,11 @@ class LiveLab:
 
     def _wake(self) -> None:
         """Show the state, and make sure that a thread does the pending work."""
+        self.check_open()
         self._show_state()
         with self._lock:
             self._stale = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, daemon=True)
-                self._thread.start()
+            self._worker.wake()
 
     def _take_changes(self) -> None:
         self._weights = self.panel.loss_weights
@@ -181,35 +186,29 @@ class LiveLab:
 
     # On the worker's thread.
 
-    def _work(self) -> None:
-        while (command := self._next()) is not None:
-            try:
-                command()
-            except Exception as error:
-                if command in (self._begin, self._advance):
-                    with self._lock:
-                        if self._begin not in self._commands:
-                            self._steps, self._ended, self._stale = 0, self._begun, True
-                elif command == self._refresh and self.error is not None:
-                    continue  # the picture of a run that failed may fail, too
-                self._fail(error)
+    def _stumble(self, task: Callable[[], object], error: BaseException) -> None:
+        if task in (self._begin, self._advance):
+            with self._lock:
+                if self._begin not in self._commands:
+                    self._steps, self._ended, self._stale = 0, self._begun, True
+        elif task == self._refresh and self.error is not None:
+            return  # the picture of a run that failed may fail, too
+        self._fail(error)
 
     def _next(self) -> Callable[[], object] | None:
-        with self._lock:
-            over = self._transfer is not None and self._transfer.done
-            if over and self._begun and self._begin not in self._commands:
-                self._steps, self._ended = 0, True
-            counted = 0 < self._steps < inf  # steps asked for before what is to be saved
-            if self._commands and not (counted and self._commands[0] == self._save):
-                return self._commands.popleft()
-            if self._steps:
-                self._steps -= 1
-                return self._advance
-            if self._stale:
-                self._stale = False
-                return self._refresh
-            self._thread = None  # within the lock, so that nobody counts on it any more
-            return None
+        over = self._transfer is not None and self._transfer.done
+        if over and self._begun and self._begin not in self._commands:
+            self._steps, self._ended = 0, True
+        counted = 0 < self._steps < inf  # steps asked for before what is to be saved
+        if self._commands and not (counted and self._commands[0] == self._save):
+            return self._commands.popleft()
+        if self._steps:
+            self._steps -= 1
+            return self._advance
+        if self._stale:
+            self._stale = False
+            return self._refresh
+        return None
 
     def _begin(self) -> None:
         chosen = self._clear()  # once: the panel may change while the network is prepared
@@ -220,6 +219,7 @@ class LiveLab:
         """Forget the run and show the photograph; return the chosen pictures and settings."""
         with self._lock:
             self._transfer, self._used, self.error = None, [], None
+            self._rows = pd.DataFrame(columns=["step", "seconds", "total", *self._weights])
         self.panel.show_words("")
         (source, style), config = self.panel.pictures, self.panel.config
         self._name = str(self.panel.content.value)
@@ -279,22 +279,13 @@ class LiveLab:
         # The config has the weights at the end; the history says which ones each step had.
         result, history = transfer.result(), self.history
         result.history = history
-        check_writable(self.out)
-        self.out.mkdir(parents=True, exist_ok=True)
-        for number in count(1):
-            folder = self.out / f"run-{number}"
-            try:
-                folder.mkdir()  # which only one of several labs can do
-                break
-            except FileExistsError:
-                continue
+        folder = new_folder(self.out)
         result.save(folder)
         if self.panel.strength.value < 1:
             save_image(self.image, folder / "mixed.png")
-        self.panel.show_words(f"saved in {folder}")
+        self.panel.show_words(f"saved in {folder}", download=folder / "image.png")
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Store an error and show its message."""
         self.error = error
-        words = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        self.panel.show_words(words, fault=True)
+        self.panel.show_words(fault_words(error), fault=True)

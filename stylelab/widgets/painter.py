@@ -1,6 +1,6 @@
 """The painter: a photo filter with sliders, by a trained network or by optimising the pixels."""
 
-import threading
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -21,13 +21,16 @@ from stylelab.presets import PRESETS
 from stylelab.sample_pictures import find, samples
 from stylelab.training.painting import paint
 from stylelab.training.transfer import Transfer
+from stylelab.widgets.cells import Shown, Worker, fault_words
 from stylelab.widgets.live_lab import LiveLab
+from stylelab.widgets.page import on_page
 from stylelab.widgets.pictures import Pace, Picture, encode, message, shown_size
+from stylelab.widgets.saving import download_link
 
 OWN, PACKAGED, OPTIMISED = "own network", "26 styles", "optimised"
 
 
-class Painter:
+class Painter(Shown):
     """A photo filter with a slider for its strength, and a start for the live lab.
 
     The choices depend on the painter: a style picture or a blend of two, one of the styles that a
@@ -56,6 +59,7 @@ class Painter:
         config: Config = PRESETS["fast"],
         out: str | Path = "runs/live",
     ) -> None:
+        super().__init__()
         self.size, self.config, self.out = size, config, Path(out)
         self._networks: dict[str, Network] = {}
         names, chosen = [*painters(), PACKAGED, OPTIMISED], str(network)
@@ -66,7 +70,7 @@ class Painter:
         elif network not in names:
             names = [chosen, *names]
         wide: dict[str, Any] = {
-            "layout": {"width": "30em"},
+            "layout": {"width": "30em", "max_width": "98%"},
             "style": {"description_width": "9em"},
         }
         contents = list(dict.fromkeys([str(content), *samples().index]))
@@ -91,35 +95,47 @@ class Painter:
                 description="Polish", tooltip="Go on from this picture in the live lab, below"
             ),
         }
-        self.progress = widgets.IntProgress(layout={"width": "30em", "display": "none"})
+        self.progress = widgets.IntProgress(
+            layout={"width": "30em", "max_width": "98%", "display": "none"}
+        )
         self.message = widgets.HTML()
         self.picture = Picture(format="jpeg", tooltip="The content as it is painted")
         self.image: Tensor
         """The picture at the chosen strength, (1, 3, H, W) in [0, 1]."""
         self.lab: LiveLab | None = None
         """What "Polish" opened."""
-        # The lock guards the fields from here on, for an instant at a time.
-        self._lock = threading.RLock()
-        self._thread: threading.Thread | None = None
+        # The worker's lock guards the fields from here on, for an instant at a time.
+        self._worker = Worker(self._next, self._stumble)
+        self._lock = self._worker.lock
         self._wanted: tuple[str, str] | None = None  # content and style of the run to be made
+        self._making: tuple[str, str] | None = None  # and of the one that is made
         self._runs: dict[tuple[str, str], tuple[Tensor, bool]] = {}  # its picture; has it ended?
         self._take_network()
-        self.content.observe(self._take_content, "value")
-        self.chosen.observe(self._take_network, "value")
-        for control in (self.first, self.second, self.share, self.strength):
-            control.observe(self._paint, "value")
-        self.divide.observe(self._show, "value")
+        for control, act in (
+            (self.content, self._take_content),
+            (self.chosen, self._take_network),
+            *((c, self._paint) for c in (self.first, self.second, self.share, self.strength)),
+            (self.divide, self._show),
+        ):
+            control.observe(lambda change, act=act: self._try(act), "value")
         self.buttons["save"].on_click(lambda _: self.save())
         self.buttons["polish"].on_click(lambda _: self.polish())
         controls = self.content, self.chosen, self.first, self.second, self.share, self.strength
         below = self.divide, widgets.HBox([*self.buttons.values()]), self.progress, self.message
         rows = widgets.VBox([*controls, *below])
         top = widgets.HBox([self.picture, rows], layout={"flex_flow": "row wrap"})
-        self.box = widgets.VBox([top])
-        self.box.add_class("stylelab-painter")
+        self.below = widgets.VBox()
+        self.box = on_page(widgets.VBox([top, self.below]), "painter")
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.box._repr_mimebundle_(**kwargs)
+    def _try(self, act: Callable[[], None]) -> None:
+        """Do what a control asks for, and say in words if it cannot be done."""
+        try:
+            act()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.message.value = message(fault_words(error), fault=True)
 
     @property
     def network(self) -> Network | None:
@@ -131,14 +147,8 @@ class Painter:
             self._networks[name] = StyleNetwork() if name == PACKAGED else load_network(name)
         return self._networks[name]
 
-    def _take_network(self, change: Any = None) -> None:
-        try:
-            network = self.network
-        except InputError as fault:
-            self.message.value = message(str(fault), fault=True)
-            if change is None:
-                raise
-            return
+    def _take_network(self) -> None:
+        network = self.network
         paintings = list(samples().query("role == 'style'").index)
         names = network.names if isinstance(network, StyleNetwork) else paintings
         self._quiet = True
@@ -154,15 +164,16 @@ class Painter:
         self._quiet = False
         self._take_content()
 
-    def _take_content(self, change: Any = None) -> None:
+    def _take_content(self) -> None:
         with self._lock:
             self._wanted = None  # a run's picture may be of another size
             self._photograph = load_image(find(self.content.value), self.size)
         height, width = shown_size(self._photograph)
-        self.picture.layout = {"width": f"{width}px", "height": f"{height}px"}
+        layout = self.picture.layout
+        layout.width, layout.height = f"{width}px", f"{height}px"
         self._paint()
 
-    def _paint(self, change: Any = None) -> None:
+    def _paint(self) -> None:
         if self._quiet:
             return
         self.message.value = ""
@@ -185,18 +196,16 @@ class Painter:
         self.image = paint(network, self._photograph, **settings)
         self._show()
 
-    def _show(self, change: Any = None) -> None:
+    def _show(self) -> None:
         self.picture.value = encode(self.image, self._photograph, self.divide.value)
 
     # What is optimised: wanted on the main thread, made on a worker's.
 
     def _optimise(self) -> None:
         """Show what there is of the wanted run, and see to it that a thread makes the rest."""
+        self.check_open()
         self._mix()
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, daemon=True)
-                self._thread.start()
+        self._worker.wake()
 
     def _mix(self) -> None:
         with self._lock:  # both threads draw
@@ -208,29 +217,27 @@ class Painter:
                 self.progress.value = self.progress.max
             self._show()
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                wanted, photograph = self._wanted, self._photograph
-                if wanted is None or self._runs.get(wanted, (None, False))[1]:
-                    self._thread = None  # within the lock, so that nobody counts on it any more
-                    return
-            try:
-                self._run(wanted, photograph)
-            except Exception as error:
-                with self._lock:
-                    if self._wanted == wanted:  # or it would be tried again and again
-                        self._wanted = None
-                words = str(error)
-                if not isinstance(error, InputError):
-                    words = f"{type(error).__name__}: {error}"
-                self.message.value = message(words, fault=True)
+    def _next(self) -> Callable[[], None] | None:
+        if self._wanted is None or self._runs.get(self._wanted, (None, False))[1]:
+            return None
+        return self._run
 
-    def _run(self, wanted: tuple[str, str], photograph: Tensor) -> None:
-        """Make a run as long as it is wanted."""
+    def _stumble(self, task: object, error: BaseException) -> None:
+        with self._lock:
+            if self._wanted == self._making:  # or it would be tried again and again
+                self._wanted = None
+        self._fail(error)
+
+    def _run(self) -> None:
+        """Make the wanted run as long as it is wanted."""
+        with self._lock:
+            wanted, photograph = self._wanted, self._photograph
+            self._making = wanted
+        if wanted is None:
+            return
         height, width = photograph.shape[2:]
         config = replace(self.config, size=(height, width))
-        transfer, pace = Transfer(photograph, find(wanted[1]), config), Pace()
+        transfer, pace = Transfer(photograph, find(wanted[1]), config), Pace(self._fail)
         self.progress.max, self.progress.value = config.steps, 0
         for _ in transfer:
             with self._lock:
@@ -246,10 +253,18 @@ class Painter:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait up to ``timeout`` seconds for the wanted run, and return whether it has ended."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
-        return self._thread is None
+        return self._worker.join(timeout)
+
+    def close(self) -> None:
+        """End the run after the step at hand, and free all but `image`."""
+        with self._lock:
+            self._wanted = None
+        self.join()
+        if self.lab is not None:
+            self.lab.close()
+        super().close()
+        self._networks.clear()
+        self._runs.clear()
 
     def save(self) -> Path:
         """Write the picture at the chosen strength as a PNG file under `out`."""
@@ -258,7 +273,7 @@ class Painter:
         except (InputError, OSError) as fault:
             self.message.value = message(str(fault), fault=True)
             raise
-        self.message.value = message(f"saved as {path}")
+        self.message.value = message(f"saved as {path}", link=download_link(path))
         return path
 
     def _write(self) -> Path:
@@ -269,8 +284,9 @@ class Painter:
 
     def polish(self) -> LiveLab:
         """Begin a run of the live lab that starts from the picture."""
+        self.check_open()
         if self.lab is not None:
-            self.lab.stop()
+            self.lab.close()
         path = self._write()
         height, width = self.image.shape[2:]
         config = {**self.config.to_dict(), "size": (height, width), "init": str(path)}
@@ -278,6 +294,6 @@ class Painter:
         if isinstance(self.network, StyleNetwork) and towards not in samples().index:
             towards = str(samples().query("role == 'style'").index[0])
         self.lab = LiveLab(self.content.value, towards, Config.from_dict(config), self.out)
-        self.box.children = (self.box.children[0], self.lab.panel.box)
+        self.below.children = (self.lab.panel.box,)
         self.lab.run()
         return self.lab

@@ -1,10 +1,8 @@
 """The panel of the live lab: its widgets and their texts, without any computation."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -13,10 +11,10 @@ from torch import Tensor
 
 from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.errors import InputError
-from stylelab.images import load_image
 from stylelab.presets import PRESETS, preset_name
 from stylelab.registry import METHODS
-from stylelab.sample_pictures import find, sample, samples
+from stylelab.widgets.choices import WIDE, Choices, fraction
+from stylelab.widgets.page import on_page
 from stylelab.widgets.pictures import (
     WIDTH,
     LossCurve,
@@ -26,8 +24,9 @@ from stylelab.widgets.pictures import (
     message,
     shown_size,
 )
+from stylelab.widgets.saving import download_link
 
-OWN, NONE = "own settings", "none"
+OWN = "own settings"
 SIZES: dict[str, tuple[int, int] | int] = {
     "100x150": (100, 150),
     "150x225 (the paper's)": (150, 225),
@@ -46,7 +45,7 @@ BUTTONS = {  # what they say, and which states they are for
 }
 
 
-class Panel:
+class Panel(Choices):
     """The widgets of a `LiveLab`.
 
     Args:
@@ -55,29 +54,20 @@ class Panel:
     """
 
     def __init__(self, content: str | Path, style: str | Path, config: Config) -> None:
-        self.sources: dict[str, Path | bytes] = {name: sample(name) for name in samples().index}
-        self.on_change: Callable[[], None] = lambda: None
-        self.on_fault: Callable[[Exception], None] = lambda fault: None
-        self._quiet = False  # while a preset moves the sliders
-        wide = {"layout": {"width": "98%"}, "style": {"description_width": "9em"}}
-        self.content = widgets.Dropdown(description="content", **wide)
-        self.style = widgets.Dropdown(description="style", **wide)
-        self.second = widgets.Dropdown(options=[NONE], description="second style", **wide)
-        words = "How much of the style is the second picture's, from the next run on"
-        self.share = _fraction(0.5, 0.05, "its share", words, **wide)
+        super().__init__(content, style)
         self.colours = widgets.Dropdown(
             options=[("the style's", "style")]
             + [(f"the content's, by {way}", way) for way in ("luminance", "statistics")],
             description="colours",
-            **wide,
+            **WIDE,
         )
         self.preset = widgets.Dropdown(
-            options=[*PRESETS, OWN], value=OWN, description="preset", **wide
+            options=[*PRESETS, OWN], value=OWN, description="preset", **WIDE
         )
-        self.method = widgets.Dropdown(options=list(METHODS), description="method", **wide)
-        self.size = widgets.Dropdown(description="size", **wide)
+        self.method = widgets.Dropdown(options=list(METHODS), description="method", **WIDE)
+        self.size = widgets.Dropdown(description="size", **WIDE)
         self.steps = widgets.IntSlider(
-            min=1, max=2000, description="steps", continuous_update=False, **wide
+            min=1, max=2000, description="steps", continuous_update=False, **WIDE
         )
         self.weights = {
             name: widgets.FloatLogSlider(
@@ -87,24 +77,17 @@ class Panel:
                 description=name.replace("_", " "),
                 tooltip="Takes effect at the next step; at the far left the term is off",
                 readout_format=".3r",
-                **wide,
+                **WIDE,
             )
             for name in LOSS_WEIGHTS
         }
         self.learning_rate = widgets.FloatLogSlider(
-            min=-3, max=1, step=0.05, description="learning rate", readout_format=".3r", **wide
+            min=-3, max=1, step=0.05, description="learning rate", readout_format=".3r", **WIDE
         )
         words = "Mixes the result with the photograph, at any time"
-        self.strength = _fraction(1, 0.01, "strength", words, **wide)
+        self.strength = fraction(1, 0.01, "strength", words)
         words = "Left of the divide is the photograph, right of it the result"
-        self.divide = _fraction(0, 0.01, "before | after", words, readout=False, **wide)
-        self.uploads = {
-            role: widgets.FileUpload(accept="image/*", description=f"Own {role}", tooltip=tooltip)
-            for role, tooltip in (
-                ("content", "Take a picture of your own for the content"),
-                ("style", "Take a picture of your own for the style"),
-            )
-        }
+        self.divide = fraction(0, 0.01, "before | after", words, readout=False)
         self.buttons = {
             name: widgets.Button(description=words, layout={"width": "auto", "flex": "1 1 4.6em"})
             for name, (words, _) in BUTTONS.items()
@@ -114,17 +97,9 @@ class Panel:
         self.picture = Picture(format="jpeg", layout=fixed, tooltip="The image so far")
         self.curve = curve_picture("the run")
         self.caption, self.status = widgets.Label(), widgets.Label()
-        self.progress = widgets.IntProgress(layout={"width": "98%"})
+        self.progress = widgets.IntProgress(layout={"flex": "1 1 6em", "min_width": "6em"})
         self.message = widgets.HTML()
         self.curves = LossCurve()
-        for role, chosen in (("content", content), ("style", style)):
-            choice: widgets.Dropdown = getattr(self, role)
-            name = str(chosen)
-            self.sources.setdefault(name, find(name))
-            choice.options = list(self.sources)
-            choice.value = name
-            self.second.options = [NONE, *self.sources]
-            self.uploads[role].observe(self._upload, "value")
         self.show_config(config)
         self.preset.observe(self._choose, "value")
         pictures = self.content, self.style, self.second, self.share, self.colours
@@ -133,15 +108,19 @@ class Panel:
             widget.observe(self._move, "value")
         self.box = self._arrange()
 
-    def _arrange(self) -> widgets.HBox:
-        pictures = [self.picture, self.caption, self.divide, self.curve]
-        rows = [
+    def _arrange(self) -> widgets.Box:
+        buttons = widgets.HBox(list(self.buttons.values()), layout={"flex_flow": "row wrap"})
+        progress = widgets.HBox([self.progress, self.status], layout={"flex_flow": "row wrap"})
+        seen = [self.picture, self.caption, self.divide]
+        pressed = [buttons, progress, self.message]
+        left = [*seen, self.curve]
+        right = [
+            self.strip,
             self.content,
             self.style,
             self.second,
             self.share,
             self.colours,
-            widgets.HBox([self.uploads["content"], self.uploads["style"]]),
             self.preset,
             self.method,
             *self.weights.values(),
@@ -149,16 +128,19 @@ class Panel:
             self.size,
             self.steps,
             self.strength,
-            widgets.HBox(list(self.buttons.values()), layout={"flex_flow": "row wrap"}),
-            self.progress,
-            self.status,
-            self.message,
+            *pressed,
         ]
-        left = widgets.VBox(pictures, layout={"width": f"{WIDTH + 20}px"})
-        right = widgets.VBox(rows, layout={"flex": "1 1 26em", "max_width": "40em"})
-        box = widgets.HBox([left, right], layout={"flex_flow": "row wrap", "grid_gap": "1em"})
-        box.add_class("stylelab-panel")
-        return box
+        columns = (
+            widgets.VBox(left, layout={"width": f"{WIDTH + 20}px"}),
+            widgets.VBox(right, layout={"flex": "1 1 26em", "max_width": "40em"}),
+        )
+        for column in columns:
+            column.add_class("stylelab-column")
+        for place, rows in (("first", seen), ("second", pressed)):  # on a phone
+            for row in rows:
+                row.add_class(f"stylelab-{place}")
+        layout = {"flex_flow": "row wrap", "grid_gap": "1em"}
+        return on_page(widgets.HBox(columns, layout=layout), "panel")
 
     @property
     def config(self) -> Config:
@@ -172,7 +154,7 @@ class Panel:
             base,
             method=method,
             options=base.options if method == base.method else (),
-            blend=() if self.second.value == NONE else (1 - self.share.value, self.share.value),
+            blend=(1 - self.share.value, self.share.value) if self.second.value else (),
             colours=self.colours.value,
             size=self.size.value,
             steps=self.steps.value,
@@ -187,12 +169,6 @@ class Panel:
             name: 0.0 if slider.value <= 10**slider.min else slider.value
             for name, slider in self.weights.items()
         }
-
-    @property
-    def pictures(self) -> tuple[Path | bytes, list[Path | bytes]]:
-        """The chosen content, and one style or two."""
-        styles = [name for name in (self.style.value, self.second.value) if name != NONE]
-        return self.sources[self.content.value], [self.sources[name] for name in styles]
 
     def show_config(self, config: Config) -> None:
         """Set the widgets to a config; settings without a widget are kept for the next run, too."""
@@ -232,29 +208,6 @@ class Panel:
             self._quiet = False
         self.on_change()
 
-    def _upload(self, change: Any) -> None:
-        if not change["new"]:
-            return
-        own = self.content if change["owner"] is self.uploads["content"] else self.style
-        try:
-            name, picture = change["new"][0]["name"], bytes(change["new"][0]["content"])
-            load_image(picture)  # so that a bad one is refused at once
-        except InputError as fault:
-            self.on_fault(fault)
-            return
-        given, number = PurePath(name), count(2)
-        while self.sources.get(name, picture) != picture:  # phones give all pictures one name
-            name = f"{given.stem} ({next(number)}){given.suffix}"
-        self.sources[name] = picture
-        self._quiet = True  # new options make a choice fall back to the first for a moment
-        for choice in (own,) if own is self.content else (own, self.second):
-            with choice.hold_sync():
-                chosen = name if choice is own else choice.value
-                choice.options = [*dict.fromkeys([*choice.options, name])]
-                choice.value = chosen
-        self._quiet = False
-        self.on_change()
-
     def show_picture(self, image: Tensor, before: Tensor) -> None:
         """Show the image so far, with ``before`` left of the divide; both (1, 3, H, W)."""
         height, width = shown_size(image)
@@ -279,15 +232,7 @@ class Panel:
             words += [f"{left // 60}:{left % 60:02} left"] if state in ("running", "paused") else []
         self.status.value = ", ".join(words)
 
-    def show_words(self, words: str, fault: bool = False) -> None:
-        """Show a line of plain text under the buttons, HTML-escaped."""
-        self.message.value = message(words, fault)
-
-
-def _fraction(
-    value: float, step: float, description: str, tooltip: str, **looks: Any
-) -> widgets.FloatSlider:
-    """A slider from 0 to 1."""
-    return widgets.FloatSlider(
-        value=value, min=0, max=1, step=step, description=description, tooltip=tooltip, **looks
-    )
+    def show_words(self, words: str, fault: bool = False, download: Path | None = None) -> None:
+        """Show a line of plain text under the buttons, and a link to a PNG file."""
+        link = "" if download is None else download_link(download)
+        self.message.value = message(words, fault, link)

@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 import ipywidgets as widgets
 import matplotlib
@@ -21,11 +22,12 @@ from stylelab.config import LOSS_WEIGHTS
 from stylelab.images import to_pil
 from stylelab.plots import DASHES, STYLE, terms
 
-WIDTH, HEIGHT = 480, 400  # of the box that a live picture fits into, in pixels of the page
+WIDTH, HEIGHT = 480, 340  # of the box that a live picture fits into, in pixels of the page
 CURVE_HEIGHT = 270  # of the curves; they are as wide as the box
 EVERY = 0.3  # seconds, at least, from one live picture to the next
 SHARE = 0.04  # of the time that each of the live views may take, at most
 TERMS = ("total", "content", "style", "tv")
+LEAST = 1e-7  # of the largest loss: what is smaller is not drawn
 HELD_OUT = "held out (total)"  # a column of a training's history, with few values
 
 
@@ -38,6 +40,10 @@ class Picture(widgets.Image):  # type: ignore[misc]
 
     description = Unicode().tag(sync=True)
 
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.add_class("stylelab-picture")
+
 
 def curve_picture(run: str) -> Picture:
     """A place for the loss curves of a run, of the size that `LossCurve` draws."""
@@ -48,11 +54,14 @@ def curve_picture(run: str) -> Picture:
     )
 
 
-def message(words: str, fault: bool = False) -> str:
-    """A line of plain text as HTML, escaped and announced to screen readers; faults in red."""
+def message(words: str, fault: bool = False, link: str = "") -> str:
+    """A line of plain text as HTML, escaped and announced to screen readers; faults in red.
+
+    ``link`` is HTML that follows it.
+    """
     role, colour = ("alert", "var(--jp-error-color1, #c62828)") if fault else ("status", "inherit")
     line = f'<div role="{role}" style="color:{colour};line-height:1.4">{html.escape(words)}'
-    return f"{line}</div>" if words else ""
+    return f"{line} {link}</div>" if words else ""
 
 
 def encode(image: Tensor, before: Tensor | None = None, divide: float = 0.0) -> bytes:
@@ -141,8 +150,9 @@ class LossCurve:
         """The curves of a history (a row a step) as a PNG file."""
         table = terms(history) if len(history) else pd.DataFrame()
         table = table.reindex(columns=list(self.lines))  # a method may have fewer groups, or more
-        # A loss of exactly zero, as content's at the start, has no place on a log scale.
-        table = table.astype(float).where(table > 0)
+        # A loss of zero but for rounding, as content's at the start, has no place on a log scale.
+        table = table.astype(float)
+        table = table.where(table > LEAST * table.max().max())
         for name, line in self.lines.items():
             line.set_data(table.index.to_numpy(), table[name].to_numpy())
         steps = weight_changes(history) if len(history) else []
@@ -175,14 +185,22 @@ class LossCurve:
 
 
 class Pace:
-    """Limits a live view: `EVERY` seconds between updates, at most `SHARE` of the run's time."""
+    """Limits a live view: `EVERY` seconds between updates, at most `SHARE` of the run's time.
 
-    due = 0.0
+    Args:
+        fail: is told of a view that cannot be drawn; the run goes on without it.
+    """
+
+    def __init__(self, fail: Callable[[Exception], None]) -> None:
+        self.fail, self.due = fail, 0.0
 
     def draw(self, view: Callable[[], None]) -> None:
         """Call ``view`` if it is due."""
         started = time.perf_counter()
         if started >= self.due:
-            view()
+            try:
+                view()
+            except Exception as error:
+                self.fail(error)
             ended = time.perf_counter()
             self.due = ended + max(EVERY, (ended - started) / SHARE)

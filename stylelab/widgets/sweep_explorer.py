@@ -12,12 +12,23 @@ from stylelab.images import load_image
 from stylelab.plots import value_text
 from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
+from stylelab.widgets.cells import Shown, fault_words
+from stylelab.widgets.page import on_page
 from stylelab.widgets.pictures import LossCurve, Picture, curve_picture, encode, shown_size
 
-METRICS = ("content_distance", "style_distance", "ssim", "colour_distance", "grain")
+NUMBERS = {  # columns of a sweep's table, and what they are
+    "saved/total": "total loss of the saved picture",
+    "last/total": "total loss at the last step",
+    "content_distance": "content distance to the photograph",
+    "style_distance": "style distance to the painting",
+    "ssim": "structural similarity (SSIM) to the photograph",
+    "colour_distance": "colour distance to the painting",
+    "grain": "grain",
+    "seconds": "seconds",
+}
 
 
-class SweepExplorer:
+class SweepExplorer(Shown):
     """Sliders over the settings that vary in a sweep, with picture, curves and metrics of the run.
 
     Two runs can be pinned, to see them side by side.
@@ -27,6 +38,7 @@ class SweepExplorer:
     """
 
     def __init__(self, sweep: Sweep) -> None:
+        super().__init__()
         self.sweep, self.table = sweep, sweep.table
         self.sliders: dict[str, Any] = {}
         own = [str(c) for c in self.table if str(c).startswith("options.")]
@@ -38,8 +50,8 @@ class SweepExplorer:
                 values = values if mixed else sorted(values)
                 self.sliders[name] = widgets.SelectionSlider(
                     options=[(value_text(value), value) for value in values],
-                    description=name.replace("_", " "),
-                    layout={"width": "30em"},
+                    description=words_of(name),
+                    layout={"width": "30em", "max_width": "98%"},
                     style={"description_width": "9em"},
                 )
         self.curves = LossCurve()
@@ -58,12 +70,8 @@ class SweepExplorer:
             self.curve,
             widgets.HBox([p.box for p in self.pins.values()], layout={"flex_flow": "row wrap"}),
         ]
-        self.box = widgets.VBox(rows)
-        self.box.add_class("stylelab-explorer")
+        self.box = on_page(widgets.VBox(rows), "explorer")
         self._show()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.box._repr_mimebundle_(**kwargs)
 
     @property
     def run(self) -> str | None:
@@ -74,37 +82,44 @@ class SweepExplorer:
         return str(rows.index[0]) if len(rows) else None
 
     def _settings(self) -> str:
-        return ", ".join(f"{name} {value_text(s.value)}" for name, s in self.sliders.items())
+        return ", ".join(f"{s.description} {value_text(s.value)}" for s in self.sliders.values())
 
     def _show(self, change: Any = None) -> None:
         key = self.run
         row: dict[Hashable, Any] = {} if key is None else self.table.loc[key].to_dict()
         complete = row.get("status") == "complete"
+        words = row.get("status", "the sweep has no run with these settings")
+        fault = row.get("error")
+        words = words if fault is None or pd.isna(fault) else f"{words}: {fault}"
+        if complete:
+            try:
+                self._show_run(str(key), row)
+            except Exception as error:  # whatever has become of its files; the others can be seen
+                complete, words = False, f"this run cannot be shown: {fault_words(error)}"
         for widget in (self.picture, self.curve, *(pin.button for pin in self.pins.values())):
             widget.layout.visibility = "visible" if complete else "hidden"
         if not complete:
-            words = row.get("status", "the sweep has no run with these settings")
-            fault = row.get("error")
-            words = words if fault is None or pd.isna(fault) else f"{words}: {fault}"
             self.numbers.value = f"<p>{html.escape(str(words))}</p>"
-            return
-        folder = self.sweep.out / str(key)
+
+    def _show_run(self, key: str, row: dict[Hashable, Any]) -> None:
+        folder = self.sweep.out / key
         image = load_image(folder / "image.png")
         height, width = shown_size(image)
         self.picture.layout.width, self.picture.layout.height = f"{width}px", f"{height}px"
         self.picture.value = encode(image)
         self.curve.value = self.curves.draw(pd.read_csv(folder / "history.csv"))
-        numbers = {
-            name: row[name]
-            for name in ("saved/total", "last/total", *METRICS, "seconds")
-            if name in row
-        }
         cells = "".join(
-            f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(name)}'
-            f'</th><td style="text-align:right">{float(value):.4g}</td></tr>'
-            for name, value in numbers.items()
+            f'<tr><th scope="row" style="text-align:left;padding-right:1em">{words}'
+            f'</th><td style="text-align:right">{float(row[name]):.4g}</td></tr>'
+            for name, words in NUMBERS.items()
+            if name in row
         )
-        self.numbers.value = f"<table><caption>run {html.escape(str(key))}</caption>{cells}</table>"
+        self.numbers.value = f"<table><caption>run {html.escape(key)}</caption>{cells}</table>"
+
+
+def words_of(setting: str) -> str:
+    """The name of a column of a sweep's table in words: "options.patch_size" is "patch size"."""
+    return setting.removeprefix("options.").replace("_", " ")
 
 
 class _Pin:

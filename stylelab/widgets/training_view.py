@@ -1,8 +1,7 @@
 """A training to watch in a notebook: curves and held-out pictures while it runs; pause and stop."""
 
-import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
@@ -12,6 +11,8 @@ from stylelab.training.result import earlier_run
 from stylelab.training.rings import RingGame
 from stylelab.training.trained import Trained
 from stylelab.training.trainer import Training
+from stylelab.widgets.cells import Shown, Worker, fault_words
+from stylelab.widgets.page import on_page
 from stylelab.widgets.pictures import (
     CURVE_HEIGHT,
     HELD_OUT,
@@ -27,7 +28,7 @@ from stylelab.widgets.pictures import (
 BUTTONS = {"run": "Run", "pause": "Pause", "stop": "Stop"}
 
 
-class TrainingView:
+class TrainingView(Shown):
     """A training with live curves and a live sheet of held-out pictures.
 
     A thread makes the steps, so that the notebook stays responsive; each button's method returns at
@@ -45,17 +46,20 @@ class TrainingView:
     """
 
     def __init__(self, training: Training | RingGame, out: str | Path | None = None) -> None:
+        super().__init__()  # which has the last one of its cell write its folder
         self.training, self.out = training, None if out is None else Path(out)
-        self.error: Exception | None = None
-        """What ended the training, if anything did."""
+        self.error: BaseException | None = None
+        """What ended the training or kept a picture from being drawn, if anything did."""
         if self.out is not None and isinstance(training, Training):
             earlier = earlier_run(self.out, training.config, training.identity)
             if earlier is not None and earlier.state is None:
                 raise InputError(f"'{out}' holds the complete training; load it with Trained.load")
             if earlier is not None and earlier.state is not None:
                 training.load_state_dict(earlier.state)
-        self._go, self._thread = threading.Event(), threading.Thread(target=lambda: None)
-        self._pace = Pace()
+        # The worker's lock guards what is to be done: steps, or what follows the last of them.
+        self._worker = Worker(self._next, self._stumble)
+        self._going = self._moved = self._failed = False
+        self._pace = Pace(self._fail)
         self._curves = LossCurve((*_curves(training), HELD_OUT))
         self._looks = 0  # that the sheet has shown
         self.buttons = {
@@ -77,33 +81,32 @@ class TrainingView:
             [self.curve, widgets.HBox([*self.buttons.values()]), self.progress, self.status,
              self.message]
         )  # fmt: skip
-        self.box = widgets.HBox([left, self.sheet], layout={"flex_flow": "row wrap"})
-        self.box.add_class("stylelab-training")
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.box._repr_mimebundle_(**kwargs)
+        row = widgets.HBox([left, self.sheet], layout={"flex_flow": "row wrap"})
+        self.box = on_page(row, "training")
 
     @property
     def state(self) -> str:
         """One of ready, running, paused, ended."""
-        if self._thread.is_alive():
+        if self._going:
             return "running"
-        if self.training.done or self.error is not None:
+        if self.training.done or self._failed:
             return "ended"
         return "paused" if self.training.steps_done else "ready"
 
     def run(self) -> None:
         """Begin, or go on, up to the last step."""
-        if self.state in ("running", "ended"):
-            return
-        self._go.set()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-        self._show()
+        self.check_open()
+        with self._worker.lock:
+            if self._failed or self.training.done:
+                return
+            self._going = True
+            self._worker.wake()
+        self._show_state()
 
     def pause(self) -> None:
         """Pause after the current step; `run` goes on."""
-        self._go.clear()
+        with self._worker.lock:
+            self._going = False
 
     def stop(self) -> None:
         """Pause, and wait until what there is lies in the folder."""
@@ -112,9 +115,12 @@ class TrainingView:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait up to ``timeout`` seconds for the steps to end, and return whether they have."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._worker.join(timeout)
+
+    def close(self) -> None:
+        """`stop`, and take the view off the page; `training` stays as it is."""
+        self.stop()
+        super().close()
 
     def result(self) -> Trained:
         """The result so far; InputError for a game on a ring."""
@@ -122,24 +128,40 @@ class TrainingView:
             raise InputError("a game on a ring has no result to keep; look at its held_out")
         return self.training.result()
 
-    def _work(self) -> None:
+    def _next(self) -> Callable[[], None] | None:
+        self._going = self._going and not self.training.done
+        if self._going:
+            self._moved = True
+            return self._step
+        if self._moved:
+            self._moved = False
+            return self._rest
+        return None
+
+    def _step(self) -> None:
         training = self.training
-        try:
-            while self._go.is_set() and not training.done:
-                training.step()
-                if training.steps_done % training.config.every == 0 and not training.done:
-                    self._save()
-                if training.alarms:
-                    self.message.value = message(training.alarms[-1], fault=True)
-                self._pace.draw(self._show)
+        training.step()
+        if training.steps_done % training.config.every == 0 and not training.done:
             self._save()
-        except Exception as error:
-            self.error = error
-            text = (
-                str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            )
-            self.message.value = message(text, fault=True)
-        self._show(ending=True)
+        if training.alarms:
+            self.message.value = message(training.alarms[-1], fault=True)
+        self._pace.draw(self._show)
+
+    def _rest(self) -> None:
+        try:
+            if not self._failed:
+                self._save()
+        finally:
+            self._show(ending=True)
+
+    def _stumble(self, task: Callable[[], object], error: BaseException) -> None:
+        with self._worker.lock:
+            self._going, self._failed = False, self._failed or task == self._step
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        self.message.value = message(fault_words(error), fault=True)
 
     def _save(self) -> None:
         if self.out is not None:
@@ -147,10 +169,14 @@ class TrainingView:
 
     def _show(self, ending: bool = False) -> None:
         training = self.training
+        self._show_state()
+        self.curve.value = self._curves.draw(with_held_out(training.history, training.held_out))
+        if len(training.looks) != self._looks or ending:
+            self._show_sheet()
+
+    def _show_state(self) -> None:
+        training, state = self.training, self.state
         done, steps = training.steps_done, training.steps
-        state = self.state
-        if ending:
-            state = "ended" if training.done or self.error is not None else "paused"
         self.progress.value = done
         words = [f"{state}, step {done} of {steps}"]
         if done:
@@ -161,15 +187,12 @@ class TrainingView:
         for name, states in {"run": ("ready", "paused"), "pause": ("running",)}.items():
             self.buttons[name].disabled = state not in states
         self.buttons["stop"].disabled = state != "running"
-        self.curve.value = self._curves.draw(with_held_out(training.history, training.held_out))
-        if len(training.looks) != self._looks or ending:
-            self._show_sheet()
 
     def _show_sheet(self) -> None:
         self._looks = len(self.training.looks)
         image = self.training.sheet
         height, width = shown_size(image)
-        self.sheet.layout = {"width": f"{width}px", "height": f"{height}px"}
+        self.sheet.layout.width, self.sheet.layout.height = f"{width}px", f"{height}px"
         self.sheet.value = encode(image)
 
 

@@ -1,0 +1,62 @@
+"""Seconds from asking for the page of `make demo` until the lab is seen, in a browser.
+
+With a kernel that waits for visitors, and with one that begins when they come.
+"""
+
+import runpy
+import tempfile
+import time
+from pathlib import Path
+
+from browser import launch, serve, stop, visit
+from playwright.sync_api import Browser, sync_playwright
+
+DEMO = Path(__file__).parents[1] / "notebooks" / "demo"
+VISITS = 3
+SEEN = """() => {
+    const image = document.querySelector('img[title="The image so far"]');
+    return Boolean(image?.complete && image.naturalWidth);
+}"""
+
+
+def look(browser: Browser, url: str) -> float:
+    """Visit the page, wait until the lab shows its picture, and leave."""
+    started = time.perf_counter()
+    page = visit(browser, url, 1280, 720)
+    page.wait_for_function(SEEN, timeout=600_000)
+    seconds = time.perf_counter() - started
+    page.context.close()
+    return seconds
+
+
+def measure(browser: Browser, folder: Path, waiting: int) -> list[float]:
+    """The seconds of several visits, each after the kernel that waits for it has run the page."""
+    runpy.run_path(str(DEMO / "page.py"))["write"](folder / "lab.ipynb")
+    settings = [f"--Voila.config_file_paths={DEMO}", "--Voila.port_retries=0"]
+    server, url = serve(folder, "voila", "lab.ipynb", *settings, f"--pool_size={waiting}")
+    try:
+        found = []
+        for number in range(VISITS):
+            until = time.monotonic() + 900
+            log = folder / "server.log"
+            while waiting and log.read_text().count("is filled with") <= number:
+                if time.monotonic() > until:
+                    raise TimeoutError(log.read_text())
+                time.sleep(1)
+            found.append(look(browser, url))
+        return found
+    finally:
+        stop(server)
+
+
+def main() -> None:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        for waiting, words in ((0, "begins when they come"), (1, "waits for visitors")):
+            with tempfile.TemporaryDirectory() as name:
+                found = measure(browser, Path(name), waiting)
+            print(f"a kernel that {words}: {', '.join(f'{s:.1f}' for s in found)} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
