@@ -170,7 +170,7 @@ def test_outside_of_a_notebook_nothing_is_closed(tiny, tmp_path):
     second.close()
 
 
-def broken(*arguments):
+def broken(*given, **settings):
     raise RuntimeError("the picture does not come")
 
 
@@ -234,18 +234,18 @@ def test_leaving_python_within_a_step_ends_the_run_in_words(
 
 
 def test_rapid_clicks_are_all_heard(lab, folder):
-    lab.panel.steps.value = 40
-    for _ in range(60):
+    lab.panel.steps.value = 10
+    for _ in range(20):
         for name in ("run", "pause", "step", "stop", "reset"):
             lab.panel.buttons[name].click()
     assert lab.join(WAIT)
     assert (lab.error, lab.state, len(lab.history)) == (None, "ready", 0)
-    view = TrainingView(training(folder, 20))
-    for _ in range(50):
+    view = TrainingView(training(folder, 8))
+    for _ in range(20):
         view.pause()
         view.run()  # though the step at hand is not over
     assert view.join(WAIT)
-    assert (view.state, view.training.steps_done) == ("ended", 20)
+    assert (view.state, view.training.steps_done) == ("ended", 8)
     view.close()
 
 
