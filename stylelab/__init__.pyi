@@ -1,3 +1,7 @@
+from .applications.branches import branch as branch
+from .applications.branches import branch_off as branch_off
+from .applications.branches import keep_states as keep_states
+from .applications.branches import kept_states as kept_states
 from .applications.films import camera_move as camera_move
 from .applications.films import film as film
 from .applications.frames import read_frames as read_frames

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from stylelab.cli_branches import branch
 from stylelab.cli_networks import paint, train
 from stylelab.cli_place import info, lab, samples
 from stylelab.config import Config
@@ -36,6 +37,7 @@ def transfer(
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     config: tyro.conf.OmitArgPrefixes[Config],
     preset: Literal[tuple(PRESETS)] = "paper",  # type: ignore[valid-type]
+    keep_every: int = 0,
     plugin: Path | None = None,
 ) -> None:
     """Give a photograph the style of a painting.
@@ -46,8 +48,10 @@ def transfer(
         out: A folder for the run, or an image file (.png, .jpg, .webp) for the picture alone.
         config: The settings; their defaults are the preset's.
         preset: Where the settings start from; options change them.
+        keep_every: Keep the state every so many steps, for stylelab branch; 0 keeps none.
         plugin: A Python file with a method of your own, which is run first.
     """
+    from stylelab.applications.branches import keep_states
     from stylelab.files import check_writable
     from stylelab.images import SUFFIXES, save_image
     from stylelab.sample_pictures import find, find_styles
@@ -58,9 +62,12 @@ def transfer(
     picture_only = out.suffix.lower() in SUFFIXES and not out.is_dir()
     if out.suffix and not picture_only and not out.is_dir():
         raise InputError(unknown("image format", out.suffix, SUFFIXES) + "; or name a folder")
+    if keep_every and picture_only:
+        raise InputError("keep_every keeps states in the run's folder; name a folder as out")
     inputs = read_inputs(find(content), find_styles(style), config)
     check_writable(out, inputs.paths)
-    result = stylize(inputs, (), config, None if picture_only else out)
+    kept = keep_states(out, keep_every) if keep_every else None
+    result = stylize(inputs, (), config, None if picture_only else out, kept)
 
     def save(place: Path) -> None:
         place = place / out.name if place.is_dir() else place
@@ -221,7 +228,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     if early.plugin is not None:  # first, because a setting may name what the plugin defines
         (NETWORKS if command == "train" else METHODS).load_file(Path(early.plugin))
     preset = PRESETS.get(early.preset, Config())
-    all_commands = (transfer, reproduce, sweep, train, paint, samples, info, lab)
+    all_commands = (transfer, branch, reproduce, sweep, train, paint, samples, info, lab)
     commands = {f.__name__: _deferred(f) for f in all_commands}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
     usual = Recipe(network="johnson")

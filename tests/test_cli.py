@@ -78,6 +78,12 @@ BAD = {
     "out in a file": ([*PAIR, "-o", "text.txt/x"], "cannot write 'text.txt/x'"),
     "out of another kind": ([*PAIR, "-o", "x.gif"], "unknown image format '.gif'"),
     "out with other things": ([*PAIR, "-o", "full"], "holds no run; name another folder"),
+    "states of a picture": ([*PAIR, "-o", "x.png", "--keep-every", "2"], "name a folder as out"),
+    "states every -1 steps": ([*PAIR, "-o", "x", "--keep-every", "-1"], "every=-1 should be 1"),
+    "branch of nothing": (
+        ["branch", "chenonceau", "night_cafe", "full", "--step", "2", "-o", "x"],
+        "'full' holds no kept states",
+    ),
     "reproduce into a file": (["reproduce", "--out", "text.txt"], "cannot write 'text.txt"),
 }
 

@@ -31,7 +31,7 @@ WINGS = [
     "images", "sample_pictures", "checkpoints", "recipes",
     "device", "losses", "vgg", "maths", "objectives", "controls", "methods", "metrics", "plots",
     "networks", "gans", "training", "sweeps", "course", "widgets", "applications", "exercises",
-    "cli_networks", "cli_place", "cli", "moved", "__init__", "__main__",
+    "cli_branches", "cli_networks", "cli_place", "cli", "moved", "__init__", "__main__",
 ]  # fmt: skip
 
 

@@ -240,7 +240,8 @@ def earlier_run(
     for key, value in identity.items():
         if earlier.config == config and value is not None and key not in kept:
             raise Damaged(folder, KeyError(key))
-    if earlier.config != config or any(kept.get(key) != value for key, value in identity.items()):
+    keys = {*identity, "state_sha256"}  # which a run has that began in the middle of another
+    if earlier.config != config or any(kept.get(key) != identity.get(key) for key in keys):
         raise InputError(f"'{folder}' holds another run; name another folder, or delete it")
     return earlier
 
