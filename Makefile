@@ -5,7 +5,7 @@ STARTED := $(shell date +%s)
 TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lowest lab demo notebooks student nbgrader slides format checkpoints bench bench-quick clean
+.PHONY: help reproduce test check lowest lab demo notebooks student nbgrader slides site format checkpoints bench bench-quick clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ check: .venv/installed-test  ## format, lint and types, without changing a file
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-LONG := browser or notebooks or benchmarks or methods or training or films or repair or style_network or sweep or checkpoints or trainer
+LONG := browser or notebooks or benchmarks or methods or training or films or repair or style_network or sweep or checkpoints or trainer or test_site
 
 lowest: .venv-lowest/installed  ## quick tests with the lowest versions declared, in .venv-lowest (PYTHON=python3.10)
 	.venv-lowest/bin/python -m pytest -k 'not ($(LONG))'
@@ -54,6 +54,9 @@ nbgrader: .venv/installed  ## the exercises as assignments for nbgrader: runs/nb
 slides: .venv/installed  ## the chapters as slides: runs/slides/
 	$(BIN)/python notebooks/teach.py slides runs/slides
 
+site: .venv/installed-site  ## the chapters, the pages and the API as a book, from the committed outputs: runs/site/
+	$(BIN)/python -m sphinx -q -E -W --keep-going -c docs/site . runs/site
+
 checkpoints: .venv/installed-test  ## train the shipped networks again (about three hours on one core)
 	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
@@ -82,6 +85,11 @@ clean:  ## remove what the other commands made
 .venv/installed-demo: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	touch .venv/installed $@
+
+.venv/installed-site: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[site]'
 	touch .venv/installed $@
 
 .venv/installed-test: pyproject.toml

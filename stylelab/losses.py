@@ -90,9 +90,9 @@ def by_share(losses: Sequence[tuple[Tensor, float]]) -> Tensor:
 def total_variation(image: Tensor) -> Tensor:
     """Anisotropic total variation of images (B, C, H, W), from 0 (flat) upwards.
 
-    The paper sums |x[i,j] - x[i+1,j]| + |x[i,j] - x[i,j+1]| over all pixels. Here, as in the
-    textbook, the result is half the sum of the mean vertical and the mean horizontal difference,
-    so that it does not depend on the image's size.
+    The paper sums ``|x[i,j] - x[i+1,j]| + |x[i,j] - x[i,j+1]|`` over all pixels. Here, as in
+    the textbook, the result is half the sum of the mean vertical and the mean horizontal
+    difference, so that it does not depend on the image's size.
 
     >>> import torch
     >>> total_variation(torch.ones(1, 3, 4, 4))
