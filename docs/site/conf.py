@@ -58,6 +58,7 @@ python_maximum_signature_line_length = 80
 copybutton_prompt_text = "$ "
 copybutton_exclude = ".linenos, .gp, .go"
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "stylelab"
 html_copy_source = html_show_sourcelink = False
 html_math_renderer = "mathml"
@@ -79,7 +80,9 @@ def add_around(app, page, source):
     elif page.startswith("notebooks/"):
         notebook = nbformat.reads(source[0], as_version=4)
         name = f"{Path(page).name}.ipynb"
-        notebook.cells[0].source += (
+        notebook.cells[
+            0
+        ].source += (
             f"\n\n*To run it: `stylelab lab`, or this chapter's notebook, {{download}}`{name}`.*"
         )
         source[0] = nbformat.writes(notebook)
