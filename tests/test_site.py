@@ -93,7 +93,7 @@ def test_settings_show_their_types_and_their_texts(folder, pages):
 
 
 def test_chapters_stand_with_their_outputs_and_equations(folder, pages):
-    text = pages[folder / "notebooks/01_reproduce_the_paper.html"]
+    shown = text = pages[folder / "notebooks/01_reproduce_the_paper.html"]
     assert text.count("<figure") > 10
     blocks = re.findall(r"<math [^>]*display=\"block\".*?</math>", text)
     assert len(blocks) >= 3
@@ -101,6 +101,7 @@ def test_chapters_stand_with_their_outputs_and_equations(folder, pages):
     for page, text in pages.items():
         for equation in re.findall(r"<math .*?</math>", text):
             assert not re.search(r"merror|\\|<mi>&</mi>", equation), (page.name, equation)
+    assert "<summary>Answer</summary><p>The pixels of the picture. The picture is" in shown
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert f'href="notebooks/{path.stem}.html"' in pages[folder / "index.html"]
         assert (folder / "notebooks" / f"{path.stem}.html") in pages

@@ -4,6 +4,7 @@ The sources are the repository's own files, as they are; notebooks are shown wit
 they were committed with, and nothing is executed.
 """
 
+import html
 import re
 import shutil
 from inspect import Parameter, Signature
@@ -17,6 +18,7 @@ from sphinx.addnodes import download_reference, pending_xref
 from sphinx.util.osutil import relative_uri
 
 from stylelab import Config, Recipe
+from stylelab.course import read_chapter
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -80,12 +82,28 @@ def add_around(app, page, source):
     elif page.startswith("notebooks/"):
         notebook = nbformat.reads(source[0], as_version=4)
         name = f"{Path(page).name}.ipynb"
+        fold_answers(notebook, name[:2])
         notebook.cells[
             0
         ].source += (
             f"\n\n*To run it: `stylelab lab`, or this chapter's notebook, {{download}}`{name}`.*"
         )
         source[0] = nbformat.writes(notebook)
+
+
+def fold_answers(notebook, number):
+    """Where no kernel judges an answer, the right one stands folded below its question."""
+    questions = iter(read_chapter(number).questions)
+
+    def answer(match):
+        q = next(questions)
+        told = html.escape(f"{q.options[q.right]}. {q.why}")
+        return f"</ul><details><summary>Answer</summary><p>{told}</p></details></li>"
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "quiz" in cell.metadata.get("tags", []):
+            data = cell.outputs[0].data
+            data["text/html"] = re.sub("</ul></li>", answer, data["text/html"])
 
 
 def heading(path):

@@ -8,6 +8,9 @@ import ipywidgets as widgets
 from stylelab.course import Question, read_chapter
 
 
+LINES = '<p style="line-height:1.4;margin:0 0 0.5em">'  # a widget's own lines stand far apart
+
+
 class Quiz:
     """The quiz of a chapter, which says whether an answer is right and explains it.
 
@@ -62,7 +65,7 @@ class _Asked:
     def __init__(self, number: int, question: Question, done: Any) -> None:
         self.question, self.done = question, done
         self.right: bool | None = None
-        asks = widgets.HTML(f"<b>{number}. {html.escape(question.asks)}</b>")
+        asks = widgets.HTML(f"{LINES}<b>{number}. {html.escape(question.asks)}</b></p>")
         options = [(text, i) for i, text in enumerate(question.options)]
         self.choice = widgets.RadioButtons(options=options, value=None, layout={"width": "auto"})
         self.button = widgets.Button(description="Answer", disabled=True)
@@ -82,5 +85,5 @@ class _Asked:
         self.right = self.choice.value == q.right
         self.choice.disabled = self.button.disabled = True
         said = "Right." if self.right else f"Not right: <i>{html.escape(q.options[q.right])}</i>."
-        self.told.value = f"<p>{said} {html.escape(q.why)}</p>"
+        self.told.value = f"{LINES}{said} {html.escape(q.why)}</p>"
         self.done()
