@@ -7,7 +7,6 @@ import ipywidgets as widgets
 
 from stylelab.course import Question, read_chapter
 
-
 LINES = '<p style="line-height:1.4;margin:0 0 0.5em">'  # a widget's own lines stand far apart
 
 
