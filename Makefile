@@ -51,7 +51,7 @@ student: .venv/installed  ## the chapters without outputs, for students: stylela
 nbgrader: .venv/installed  ## the exercises as assignments for nbgrader: runs/nbgrader/source/
 	$(BIN)/python notebooks/teach.py nbgrader runs/nbgrader
 
-slides: .venv/installed  ## the chapters as slides: runs/slides/
+slides: .venv/installed-site  ## the chapters as slides: runs/slides/
 	$(BIN)/python notebooks/teach.py slides runs/slides
 
 site: .venv/installed-site  ## the chapters, the pages and the API as a book, from the committed outputs: runs/site/

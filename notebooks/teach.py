@@ -12,7 +12,9 @@
 
 import random
 import re
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,26 @@ DOCS = HERE.parent / "docs"
 OPEN = re.compile(r"^(\w+) = None  # replace None", re.MULTILINE)
 LINE = re.compile(r"\n\n\*(Easy|Medium|Hard), about \d+ minutes\.\*")
 POINTS = {"easy": 1, "medium": 2, "hard": 3}
+EQUATION = re.compile(r"\$\$(.+?)\$\$|(?<![\w$`])\$(?! )([^$`]+?)(?<! )\$(?![\w$])", re.DOTALL)
+TURN = """
+<style>
+.reveal { font-size: 28px; }
+.reveal .slides section section { max-height: 100%; overflow-y: auto; text-align: left; }
+.reveal h1 { font-size: 2.2em; }
+.reveal h2 { font-size: 1.5em; }
+.reveal h3 { font-size: 1.2em; }
+.reveal :is(h1, h2, h3) { text-transform: none; }
+.reveal figure img { max-height: 560px; }
+.reveal figcaption { font-size: 0.8em; }
+</style>
+<script src="reveal.js/dist/reveal.js"></script>
+<script src="reveal.js/plugin/notes/notes.js"></script>
+<script>
+Reveal.initialize(
+    {hash: true, center: false, width: 1280, height: 720, plugins: [RevealNotes]}
+);
+</script>
+"""
 OWN = ("quiz", "links")  # tags of the cells that `write` adds
 
 
@@ -155,11 +177,35 @@ def references() -> list[tuple[str, str, str]]:
 
 
 def slides(path: Path, folder: Path) -> None:
-    """Write a chapter as slides; reveal.js, which turns them, is loaded from the network."""
-    exporter = SlidesExporter(exclude_input=True, reveal_scroll=True)
-    page, _ = exporter.from_notebook_node(marked(path))
+    """Write a chapter as slides, beside the files of reveal.js, which turns them."""
+    exporter = SlidesExporter(
+        exclude_input=True,
+        exclude_output_prompt=True,
+        reveal_url_prefix="reveal.js",
+        reveal_theme="white",
+    )
+    notebook = marked(path)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = EQUATION.sub(in_mathml, cell.source)
+    page, _ = exporter.from_notebook_node(notebook)
+    # The exporter's own scripts come from the network.
+    page = re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{path.stem}.slides.html").write_text(page, "utf-8")
+    name = f"{path.stem}.slides.html"
+    (folder / name).write_text(page.replace("</html>", f"{TURN}</html>"), "utf-8")
+    source = Path(find_spec("sphinx_revealjs").origin).parent / "_static" / "revealjs"
+    for part in ("dist", "plugin/notes"):
+        shutil.copytree(source / part, folder / "reveal.js" / part, dirs_exist_ok=True)
+    shutil.copy(source / "LICENSE", folder / "reveal.js")
+
+
+def in_mathml(match: re.Match[str]) -> str:
+    """An equation as browsers draw it by themselves."""
+    from latex2mathml.converter import convert  # of the extra `site`
+
+    display = "block" if match[1] else "inline"
+    return convert(match[1] or match[2], display=display)
 
 
 def slide(cell: Any) -> str:

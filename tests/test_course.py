@@ -156,3 +156,15 @@ def test_slides_show_figures_one_by_one_and_no_checks():
     assert kinds[:3] == ["slide", "skip", "subslide"]
     for cell, kind in zip(cells, kinds, strict=True):
         assert kind == "skip" or "check" not in cell.metadata.get("tags", [])
+
+
+def test_slides_need_no_network(tmp_path):
+    TEACH["slides"](FOLDER / "01_reproduce_the_paper.ipynb", tmp_path)
+    page = (tmp_path / "01_reproduce_the_paper.slides.html").read_text("utf-8")
+    loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"([^\"]+)", page)
+    files = [address for address in loaded if not address.startswith("data:")]
+    assert len(files) > 3
+    assert all((tmp_path / address).is_file() for address in files)
+    assert page.count('display="block"') >= 3
+    assert "<mfrac><mn>1</mn><mn>2</mn></mfrac>" in page  # of \\frac12
+    assert "$$" not in page
