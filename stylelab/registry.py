@@ -139,6 +139,7 @@ METHODS = Registry(
         "photo",  # colours of another photo, by region, with all edges kept
         "inversion",  # feature transforms: AdaIN, WCT, SANet, AAMS
         "wasserstein",  # style by means and covariances of features
+        "matching",  # style by one of six distances between features
         "repair",  # a damaged part, painted like the rest
     ),
     needs=("Options", "layers", "loss_weights", "objective"),

@@ -5,6 +5,7 @@ import torch
 
 from stylelab import Config, InputError, load_image, sample, stylize
 from stylelab.images import standardize
+from stylelab.maths.distances import patch_loss
 from stylelab.maths.patches import match, read_patches
 from stylelab.methods import cnnmrf
 from stylelab.vgg.network import VGG19
@@ -26,7 +27,7 @@ def test_each_patch_of_the_style_matches_itself(layer, maps):
     index, correlation = match(patches, patches)
     assert torch.equal(index, torch.arange(len(patches)))
     assert correlation.min() > 1 - 1e-5
-    assert cnnmrf.patch_loss(maps[1][layer], patches) < 1e-9
+    assert patch_loss(maps[1][layer], patches) < 1e-9
 
 
 @pytest.mark.parametrize("layer", ["relu3_1", "relu4_1"])
@@ -41,8 +42,8 @@ def test_more_patches_never_make_matches_worse(layer, maps):
     content, few, more = (read_patches(f[layer], 2) for f in maps)
     both = torch.cat([few, more])
     assert torch.all(match(content, both)[1] >= match(content, few)[1] - 1e-6)
-    loss = cnnmrf.patch_loss(maps[0][layer], few, 2)
-    assert cnnmrf.patch_loss(maps[0][layer], both, 2) <= loss
+    loss = patch_loss(maps[0][layer], few, 2)
+    assert patch_loss(maps[0][layer], both, 2) <= loss
     # Nor does it where all patches have one length, on which distance and correlation agree.
     rows = [torch.nn.functional.normalize(p, dim=1) for p in (content, few, both)]
     near, nearer = ((rows[0] - rows[k][match(rows[0], rows[k])[0]]).square().sum(1) for k in (1, 2))
@@ -56,7 +57,7 @@ def test_the_loss_is_the_mean_squared_distance_of_patches(stride, maps):
     known = read_patches(style, stride)
     patches = read_patches(features, stride)
     plain = (patches - known[match(patches.detach(), known)[0]]).square().mean()
-    loss = cnnmrf.patch_loss(features, known, stride)
+    loss = patch_loss(features, known, stride)
     torch.testing.assert_close(loss, plain)
     got, wanted = (torch.autograd.grad(x, features)[0] for x in (loss, plain))
     torch.testing.assert_close(got, wanted)
@@ -65,7 +66,7 @@ def test_the_loss_is_the_mean_squared_distance_of_patches(stride, maps):
 def test_the_loss_by_hand():
     features = torch.ones(1, 1, 3, 3)
     known = torch.stack([torch.full((9,), 4.0), torch.arange(9.0)])
-    assert cnnmrf.patch_loss(features, known).item() == 9  # the flat patch, at a distance of 3
+    assert patch_loss(features, known).item() == 9  # the flat patch, at a distance of 3
 
 
 def test_style_terms_vanish_where_the_image_is_the_style(small, content, style):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from stylelab import InputError, Transfer, load_image, sample, stylize
+from stylelab.maths.distances import RIDGE, Gaussian
 from stylelab.maths.statistics import covariance, root, trace_of_root
-from stylelab.methods.wasserstein import RIDGE, Gaussian
 
 
 @pytest.fixture

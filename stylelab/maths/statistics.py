@@ -77,9 +77,13 @@ def _affine(features: Tensor, matrix: Tensor, before: Tensor, after: Tensor) -> 
 
 
 def covariance(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, C) and covariance (B, C, C) of a map's channels over its positions, in float32."""
+    """Mean (B, C) and covariance (B, C, C) of a map's channels over its positions.
+
+    In float32 where the features have less.
+    """
     mean = features.mean((2, 3), keepdim=True)
-    return mean.flatten(1).float(), gram_matrix(features - mean) * features.shape[1]
+    found = gram_matrix(features - mean) * features.shape[1]
+    return mean.flatten(1).to(found.dtype), found
 
 
 def root(matrix: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from stylelab.config import Config, Layers, checked
 from stylelab.losses import total_variation
-from stylelab.maths.patches import lay, match, read_patches
+from stylelab.maths.distances import patch_loss
+from stylelab.maths.patches import read_patches
 from stylelab.objectives import (
     Objective,
     Styles,
@@ -51,23 +52,6 @@ def needs_maps(config: Config) -> bool:
 
 def loss_weights(config: Config) -> dict[str, float]:
     return standard_weights(config, style_scale=SCALE)
-
-
-def patch_loss(features: Tensor, style_patches: Tensor, stride: int = 1) -> Tensor:
-    """Mean squared distance of each 3x3 patch of a map (1, C, H, W) to its match (equation 2).
-
-    The matches are found at each call and carry no gradient: the loss depends on the image alone,
-    and not on how often it was computed. ``style_patches`` is (Q, 9*C).
-    """
-    with torch.no_grad():
-        index, _ = match(read_patches(features, stride), style_patches)
-        matched = style_patches[index]  # (P, 9*C)
-        mean, count = lay(matched, features.shape, stride)
-        # The squared distance of a position to the matches that cover it is that to their mean plus
-        # the matches' own variance, which does not depend on the image.
-        rest = (matched - read_patches(mean, stride)).square().mean()
-    # So the sum over patches becomes one over positions, and no patch of the image is copied.
-    return (count * (features - mean).square()).sum() / matched.numel() + rest
 
 
 def objective(styles: Styles, model: VGG19, config: Config) -> Objective:

@@ -7,13 +7,13 @@ As the style loss of a transfer it is used in Katherine Crowson's `style-transfe
 with the shares of the layers and the squared total variation that are the defaults here.
 """
 
-import torch
 from torch import Tensor
 
 from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
 from stylelab.losses import by_share, squared_variation
-from stylelab.maths.statistics import covariance, root, trace_of_root
+from stylelab.maths.distances import Gaussian
+from stylelab.maths.statistics import covariance
 from stylelab.objectives import (
     Objective,
     Styles,
@@ -27,7 +27,6 @@ from stylelab.vgg.network import VGG19
 
 # So that 1 : 1000 : 10 is content 0.015, style 1 and squared variation 2 of pixels in [0, 1].
 SCALE, TV_SCALE = 0.067, 0.68
-RIDGE = 1e-3  # of the mean variance
 
 
 @checked
@@ -54,34 +53,6 @@ def layers(config: Config) -> tuple[str, ...]:
 def loss_weights(config: Config) -> dict[str, float]:
     weights = standard_weights(config, style_scale=SCALE)
     return {**weights, "tv": TV_SCALE * weights["tv"]}
-
-
-class Gaussian:
-    """The normal distribution with the mean and the covariance of a style's features (1, C, h, w).
-
-    A ridge, a thousandth of the mean variance, is added to every covariance: the gradient of a root
-    has no bound where a covariance has no extent. Equal features still have the distance zero.
-    """
-
-    def __init__(self, features: Tensor) -> None:
-        self.mean, cov = covariance(features)
-        self.ridge = RIDGE * cov.diagonal(dim1=1, dim2=2).mean() * torch.eye(cov.shape[1]).to(cov)
-        self.cov = cov + self.ridge
-        self.root = root(self.cov)
-
-    def distance(self, mean: Tensor, cov: Tensor) -> Tensor:
-        """Squared Wasserstein-2 distance to normal distributions, a channel; mean over the batch.
-
-        (|m - m_s|^2 + tr(C + C_s - 2 (C_s^(1/2) C C_s^(1/2))^(1/2))) / C
-
-        Args:
-            mean: (B, C).
-            cov: (B, C, C).
-        """
-        cov = cov + self.ridge
-        traces = (cov + self.cov).diagonal(dim1=1, dim2=2).sum(1)
-        traces = traces - 2 * trace_of_root(self.root @ cov @ self.root)
-        return ((mean - self.mean).square().sum(1) + traces).mean() / mean.shape[1]
 
 
 def objective(styles: Styles, model: VGG19, config: Config) -> Objective:
