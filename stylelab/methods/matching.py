@@ -32,7 +32,7 @@ SCALES = {
     "gram": 0.09, "moments": 0.2, "sorted": 0.2, "wasserstein": 0.15, "patches": 0.1,
     "transport": 0.05,
 }  # fmt: skip
-CONTENT_SCALES = {"features": 1.0, "self_similarity": 1.0}
+CONTENT_SCALES = {"features": 1.0, "self_similarity": 900.0}
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 PATCH_LAYERS = ("relu3_1", "relu4_1")  # at shallow layers there are too many patches
 
