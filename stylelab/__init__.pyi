@@ -70,6 +70,9 @@ from .sweeps.runs import Sweep as Sweep
 from .sweeps.runs import run_all as run_all
 from .sweeps.runs import sweep as sweep
 from .sweeps.table import collect as collect
+from .sweeps.votes import metric_agreement as metric_agreement
+from .sweeps.votes import rank_votes as rank_votes
+from .sweeps.votes import read_votes as read_votes
 from .training.folders import NotSaved as NotSaved
 from .training.loop import Diverged as Diverged
 from .training.painting import paint as paint
@@ -82,6 +85,7 @@ from .training.trainer import train as train
 from .training.transfer import Transfer as Transfer
 from .training.transfer import stylize as stylize
 from .vgg.network import VGG19 as VGG19
+from .widgets.ballot import Ballot as Ballot
 from .widgets.live_lab import LiveLab as LiveLab
 from .widgets.painter import Painter as Painter
 from .widgets.quiz import Quiz as Quiz
