@@ -5,6 +5,7 @@ Every metric takes images (1, 3, H, W) in [0, 1] on the CPU and returns a float.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +13,25 @@ from torch import Tensor
 
 from stylelab.images import standardize
 from stylelab.losses import gram_matrix
+from stylelab.maths.distances import similarity_divergence, spread
 from stylelab.maths.lab import to_lab
 from stylelab.maths.resizing import resize
+from stylelab.maths.statistics import Cloud, divergence, transport
 from stylelab.vgg.network import VGG19
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, applied to gamma-encoded values
 CONTENT_LAYER = "relu4_2"
+STRUCTURE_LAYER = "relu3_1"
+PLACES = 2048  # of the structure layer, of which all pairs are compared
+PRINCIPAL = (32, 48, 128, 256, 256)  # components of each style layer, after Yeh et al.
+SAME = 1e-6  # the least divergence that counts: float32 has no finer one
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 METRICS = (  # what `measure` returns
     "content_distance", "style_distance", "ssim", "colour_distance", "detail_energy", "grain",
+    "structure_distance", "transport_distance", "effectiveness",
 )  # fmt: skip
+HIGHER_IS_BETTER = ("ssim", "detail_energy", "effectiveness")
+"""Of the others, less is better."""
 
 
 def measure(
@@ -44,6 +54,9 @@ def measure(
         "colour_distance": mean(colour_distance),
         "detail_energy": detail_energy(image),
         "grain": mean(grain),
+        "structure_distance": structure_distance(image, content),
+        "transport_distance": mean(transport_distance),
+        "effectiveness": mean(effectiveness),
     }
 
 
@@ -52,7 +65,7 @@ def content_distance(image: Tensor, content: Tensor) -> float:
 
     ||F(image) - F(content)|| / ||F(content)||, Frobenius norms, after Gatys et al. 2016.
     """
-    (of_image, _), (reference, _) = _read(image), _read(content)
+    of_image, reference = _read(image).content, _read(content).content
     return float((of_image - reference).norm() / reference.norm())
 
 
@@ -61,9 +74,46 @@ def style_distance(image: Tensor, style: Tensor) -> float:
 
     The mean over relu1_1 ... relu5_1 of ||G(image) - G(style)|| / ||G(style)||, Frobenius norms.
     """
-    (_, of_image), (_, of_style) = _read(image), _read(style)
-    pairs = zip(of_image, of_style, strict=True)
+    pairs = zip(_read(image).grams, _read(style).grams, strict=True)
     return sum(float((a - b).norm() / b.norm()) for a, b in pairs) / len(STYLE_LAYERS)
+
+
+def structure_distance(image: Tensor, content: Tensor) -> float:
+    """How differently the places of two pictures resemble each other, from 0 (the same) upwards.
+
+    After the CFSD of Chung et al. 2024 (StyleID): at relu3_1, the Kullback-Leibler divergence of
+    softmax(F F^T) of the image from that of the content, a mean over places. They divide F F^T by
+    C^2; here, on the scale of the packaged network, by C, for with C^2 the softmax is flat.
+    """
+    return float(similarity_divergence(_read(image).places, _read(content).places))
+
+
+def transport_distances(image: Tensor, style: Tensor) -> dict[str, float]:
+    """Wasserstein-2 distance of the features of each of five layers, as Gaussians, 0 upwards.
+
+    Squared, and over what it costs to move the style's features to zero; see `transport`.
+    """
+    return {
+        name: transport(a, b)
+        for name, a, b in zip(STYLE_LAYERS, _read(image).clouds, _read(style).clouds, strict=True)
+    }
+
+
+def transport_distance(image: Tensor, style: Tensor) -> float:
+    """The mean of `transport_distances` over the layers, from 0 (the same Gaussians) upwards."""
+    return sum(transport_distances(image, style).values()) / len(STYLE_LAYERS)
+
+
+def effectiveness(image: Tensor, style: Tensor) -> float:
+    """The base E statistic of Yeh et al. 2020: higher is better, 13.8 for the style itself.
+
+    The mean over five layers of -log of the Kullback-Leibler divergence of the image's features, as
+    a Gaussian, from the style's, on the style's main components (theirs: those of many styles), at
+    most an eighth as many as there are positions. Compare pictures of one size only.
+    """
+    clouds = zip(_read(image).clouds, _read(style).clouds, PRINCIPAL, strict=True)
+    found = torch.tensor([divergence(a, b, most) for a, b, most in clouds])
+    return float(-found.clamp_min(SAME).log().mean())
 
 
 def ssim(image: Tensor, content: Tensor) -> float:
@@ -126,19 +176,32 @@ def enlarge(image: Tensor, size: tuple[int, int]) -> Tensor:
     return resize(image, size, "bicubic").clamp(0, 1)
 
 
+class Reading(NamedTuple):
+    """What the metrics see of a picture through the network."""
+
+    content: Tensor
+    grams: list[Tensor]
+    clouds: list[Cloud]
+    places: Tensor
+    """Features of the structure layer, (P, C)."""
+
+
 @lru_cache(maxsize=1)
 def _yardstick() -> VGG19:
-    return VGG19([CONTENT_LAYER, *STYLE_LAYERS])  # the original weights, in float32
+    layers = [CONTENT_LAYER, STRUCTURE_LAYER, *STYLE_LAYERS]
+    return VGG19(layers)  # the original weights, in float32
 
 
-def _read(image: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """The content layer's features and the style layers' Gram matrices."""
+def _read(image: Tensor) -> Reading:
     return _read_bytes(image.detach().contiguous().numpy().tobytes(), tuple(image.shape))
 
 
 @lru_cache(maxsize=6)  # images are often measured against the content and styles of the last one
 @torch.no_grad()
-def _read_bytes(content: bytes, shape: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
+def _read_bytes(content: bytes, shape: tuple[int, ...]) -> Reading:
     image = torch.frombuffer(bytearray(content), dtype=torch.float32).view(shape)
     features = _yardstick()(standardize(image))
-    return features[CONTENT_LAYER], [gram_matrix(features[name]) for name in STYLE_LAYERS]
+    maps = [features[name] for name in STYLE_LAYERS]
+    places = spread(features[STRUCTURE_LAYER], PLACES)[0].clone()
+    grams, clouds = [gram_matrix(f) for f in maps], [Cloud.of(f) for f in maps]
+    return Reading(features[CONTENT_LAYER], grams, clouds, places)

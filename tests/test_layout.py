@@ -29,9 +29,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 WINGS = [
     "errors", "sources", "registry", "layers", "config", "presets", "files", "decoding",
     "images", "sample_pictures", "checkpoints", "recipes",
-    "device", "losses", "vgg", "maths", "objectives", "controls", "methods", "metrics", "plots",
-    "networks", "gans", "training", "sweeps", "course", "widgets", "applications", "exercises",
-    "cli_branches", "cli_networks", "cli_place", "cli", "moved", "__init__", "__main__",
+    "device", "losses", "vgg", "maths", "objectives", "controls", "methods", "metrics",
+    "perceptual", "plots", "networks", "gans", "training", "sweeps", "course", "widgets",
+    "applications", "exercises", "cli_branches", "cli_networks", "cli_place", "cli",
+    "moved", "__init__", "__main__",
 ]  # fmt: skip
 
 

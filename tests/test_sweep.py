@@ -397,7 +397,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 
 def test_shipped_grids_are_read():
     lengths = {"ambiguities": 14, "class": 9, "resolution": 8, "weights": 20}
-    lengths |= {"pairs": 35, "scale": 15, "sizes": 15}
+    lengths |= {"pairs": 35, "scale": 15, "sizes": 15, "eyes": 72}
     assert {name: len(read_grid(name)) for name in shipped_grids()} == lengths
 
 

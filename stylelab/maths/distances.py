@@ -165,12 +165,13 @@ def relaxed_transport(points: Tensor, known: Tensor) -> Tensor:
 def _nearest(points: Tensor, known: Tensor) -> Tensor:
     """For each point (P, C) the index of the one of ``known`` (Q, C) at the least distance."""
     half, rows = known.square().sum(1) / 2, max(1, CHUNK // len(known))
-    return torch.cat([(half - x @ known.mT).min(1).indices for x in points.split(rows)])
+    return torch.cat([(half - x @ known.mT).min(1).indices for x in torch.split(points, rows)])
 
 
 def _units(points: Tensor, least: float) -> Tensor:
     """Vectors of length one, or less if they are shorter than ``least``: noise has no direction."""
-    return points / points.norm(dim=-1, keepdim=True).clamp_min(least)
+    lengths = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
+    return points / lengths.clamp_min(least)
 
 
 def _shortest(points: Tensor) -> float:
@@ -196,6 +197,15 @@ def _columns(points: Tensor, least: float) -> Tensor:
     units = _units(points, least)
     distances = 1 - units @ units.mT
     return distances / distances.sum(1, keepdim=True).clamp_min(1e-6)
+
+
+def similarity_divergence(points: Tensor, target: Tensor) -> Tensor:
+    """Divergence of the self-similarities of two pictures at the same places, (P, C) both: >= 0.
+
+    The mean over places of KL(softmax(T T^T / C) | softmax(X X^T / C)), by rows.
+    """
+    rows, wanted = ((x @ x.mT / x.shape[1]).log_softmax(1) for x in (points, target))
+    return F.kl_div(rows, wanted, reduction="batchmean", log_target=True)
 
 
 def spread(features: Tensor, most: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Statistics of feature maps (1, C, H, W), and transforms that carry the style's over."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -108,3 +110,58 @@ def trace_of_root(matrices: Tensor) -> Tensor:
 
 def _with_eigenvalues(matrices: Tensor) -> Tensor:
     return matrices.cpu() if matrices.device.type == "mps" else matrices  # which has none
+
+
+class Cloud(NamedTuple):
+    """The features of a map as a Gaussian, in float64."""
+
+    mean: Tensor
+    """(C,)."""
+    factor: Tensor
+    """(R, C), whose F^T F is the covariance; R is the less of positions and channels."""
+    positions: int
+
+    @classmethod
+    def of(cls, features: Tensor) -> "Cloud":
+        """That of a map (1, C, H, W)."""
+        points = features[0].flatten(1).mT  # (P, C)
+        positions, channels = points.shape
+        mean = points.mean(0)
+        if positions <= channels:
+            return cls(mean.double(), (points - mean).double() / positions**0.5, positions)
+        cov = covariance(features)[1][0].double()
+        least = 1e-6 * cov.diagonal().mean().clamp_min(TINY)  # for channels that never fire
+        factor = torch.linalg.cholesky(cov + least * torch.eye(channels).to(cov)).mT
+        return cls(mean.double(), factor, positions)
+
+
+def transport(cloud: Cloud, style: Cloud) -> float:
+    """What it costs to move one Gaussian to another, over what it costs to move that to zero.
+
+    (|m - m_s|^2 + tr(C + C_s - 2 (C_s^(1/2) C C_s^(1/2))^(1/2))) / (|m_s|^2 + tr C_s); with factors
+    C = F^T F the trace of the root is the sum of the singular values of F_s F^T.
+    """
+    crossed = torch.linalg.svdvals(style.factor @ cloud.factor.mT).sum()
+    spreads = cloud.factor.square().sum() + style.factor.square().sum() - 2 * crossed
+    size = style.mean.square().sum() + style.factor.square().sum()
+    cost = (cloud.mean - style.mean).square().sum() + spreads.clamp_min(0)
+    return float(cost / size.clamp_min(TINY))
+
+
+def divergence(cloud: Cloud, style: Cloud, most: int) -> float:
+    """Kullback-Leibler divergence of one Gaussian from another, on the latter's main components.
+
+    (tr(D^-1 C) + d^T D^-1 d - k + log det D - log det C) / 2, on ``most`` of them or fewer. A
+    thousandth of the mean variance is added to both covariances, which may have no extent.
+    """
+    k = max(1, min(most, style.positions // 8, cloud.positions // 8, len(style.factor)))
+    _, roots, vectors = torch.linalg.svd(style.factor, full_matrices=False)
+    main = roots[:k].square()
+    ridge = 1e-3 * main.mean().clamp_min(TINY)
+    axes = vectors[:k].mT  # (C, k)
+    seen = cloud.factor @ axes
+    cov = seen.mT @ seen + ridge * torch.eye(k).to(main)
+    main = main + ridge
+    shift = (cloud.mean - style.mean) @ axes
+    terms = (cov.diagonal() + shift.square()) / main - 1 + main.log()
+    return float((terms.sum() - torch.logdet(cov)) / 2)

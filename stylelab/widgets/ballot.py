@@ -53,7 +53,9 @@ class Ballot:
             self.pictures: Mapping[str, Source] = {
                 str(key): pictures.out / str(key) / "image.png" for key in done.index
             }
-            groups = [[str(k) for k in rows.index] for _, rows in done.groupby(["content", "style"])]
+            groups = [
+                [str(k) for k in rows.index] for _, rows in done.groupby(["content", "style"])
+            ]
         else:
             self.pictures, groups = pictures, [list(pictures)]
         self.votes = {frozenset(p): 0 for group in groups for p in combinations(group, 2)}
@@ -65,7 +67,9 @@ class Ballot:
                 pair = frozenset((str(row.left), str(row.right)))
                 if pair in self.votes:
                     self.votes[pair] += 1
-        self.shown = [Picture(format="jpeg", tooltip=f"The {side} one") for side in ("left", "right")]
+        self.shown = [
+            Picture(format="jpeg", tooltip=f"The {side} one") for side in ("left", "right")
+        ]
         buttons = [
             widgets.Button(description=words, tooltip=words)
             for words in ("The left one", "The right one", "Another pair")
