@@ -170,7 +170,7 @@ def _nearest(points: Tensor, known: Tensor) -> Tensor:
 
 def _units(points: Tensor, least: float) -> Tensor:
     """Vectors of length one, or less if they are shorter than ``least``: noise has no direction."""
-    lengths = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
     return points / lengths.clamp_min(least)
 
 
