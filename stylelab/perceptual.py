@@ -1,5 +1,6 @@
 """Metrics of other packages, with weights from the network: the extra ``metrics``."""
 
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ def _network(net: str) -> Any:
         ) from None
     path = Path(torch.hub.get_dir(), "checkpoints", WEIGHTS[net])
     try:
-        return LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it calls torchvision by arguments of old
+            return LPIPS(net=net, verbose=False).eval().requires_grad_(False)
     except Exception as error:  # no network; another hash; a file there that is something else
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
