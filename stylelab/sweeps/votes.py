@@ -48,7 +48,8 @@ def rank_votes(
         votes: as `read_votes` gives them.
         labels: what is ranked, for each picture: such as a column of `Sweep.table`, to rank the
             values of a setting over all pictures. Votes between equal labels do not count.
-        level: of the intervals, from the curvature of the likelihood (each pair starts with 0.1 votes each way).
+        level: of the intervals, from the curvature of the likelihood (each pair starts with 0.1
+            votes each way).
 
     Returns:
         A row for each label: strength (in log odds; their mean is zero), low, high, wins, votes.
@@ -100,7 +101,7 @@ def metric_agreement(
     """How far each metric agrees with the votes, best first.
 
     Metrics of which less is better are turned round, so that 1 is full agreement and -1 the
-    opposite.
+    opposite. A metric that is the same for all pictures has no correlation, NaN.
 
     Args:
         table: `Sweep.table`, or any with a row for each picture of the votes.
