@@ -1,7 +1,3 @@
-from .applications.branches import branch as branch
-from .applications.branches import branch_off as branch_off
-from .applications.branches import keep_states as keep_states
-from .applications.branches import kept_states as kept_states
 from .applications.films import camera_move as camera_move
 from .applications.films import film as film
 from .applications.frames import read_frames as read_frames
@@ -73,6 +69,10 @@ from .sweeps.table import collect as collect
 from .sweeps.votes import metric_agreement as metric_agreement
 from .sweeps.votes import rank_votes as rank_votes
 from .sweeps.votes import read_votes as read_votes
+from .training.branches import branch as branch
+from .training.branches import branch_off as branch_off
+from .training.branches import keep_states as keep_states
+from .training.branches import kept_states as kept_states
 from .training.folders import NotSaved as NotSaved
 from .training.loop import Diverged as Diverged
 from .training.painting import paint as paint
@@ -90,6 +90,7 @@ from .widgets.live_lab import LiveLab as LiveLab
 from .widgets.painter import Painter as Painter
 from .widgets.quiz import Quiz as Quiz
 from .widgets.sweep_explorer import SweepExplorer as SweepExplorer
+from .widgets.time_machine import TimeMachine as TimeMachine
 from .widgets.training_view import TrainingView as TrainingView
 
 __version__: str

@@ -38,6 +38,8 @@ def transfer(
     config: tyro.conf.OmitArgPrefixes[Config],
     preset: Literal[tuple(PRESETS)] = "paper",  # type: ignore[valid-type]
     keep_every: int = 0,
+    record: Path | None = None,
+    record_every: int = 10,
     plugin: Path | None = None,
 ) -> None:
     """Give a photograph the style of a painting.
@@ -49,12 +51,14 @@ def transfer(
         config: The settings; their defaults are the preset's.
         preset: Where the settings start from; options change them.
         keep_every: Keep the state every so many steps, for stylelab branch; 0 keeps none.
+        record: A film of the process: a .gif, .webp or .mp4.
+        record_every: Steps from one frame of the film to the next.
         plugin: A Python file with a method of your own, which is run first.
     """
-    from stylelab.applications.branches import keep_states
     from stylelab.files import check_writable
     from stylelab.images import SUFFIXES, save_image
     from stylelab.sample_pictures import find, find_styles
+    from stylelab.training.branches import keep_states
     from stylelab.training.folders import keep
     from stylelab.training.identity import read_inputs
     from stylelab.training.transfer import stylize
@@ -67,7 +71,8 @@ def transfer(
     inputs = read_inputs(find(content), find_styles(style), config)
     check_writable(out, inputs.paths)
     kept = keep_states(out, keep_every) if keep_every else None
-    result = stylize(inputs, (), config, None if picture_only else out, kept)
+    film: dict[str, Any] = {"record": record, "record_every": record_every}
+    result = stylize(inputs, (), config, None if picture_only else out, kept, **film)
 
     def save(place: Path) -> None:
         place = place / out.name if place.is_dir() else place

@@ -35,9 +35,9 @@ def branch(
         keep_every: Keep the branch's own state every so many steps; 0 keeps none.
         plugin: A Python file with a method of your own, which is run first.
     """
-    from stylelab.applications.branches import branch as go_on
-    from stylelab.applications.branches import keep_states
     from stylelab.sample_pictures import find, find_styles
+    from stylelab.training.branches import branch as go_on
+    from stylelab.training.branches import keep_states
 
     given = {"content": content_weight, "style": style_weight, "tv": tv_weight}
     weights: dict[str, Any] = {

@@ -126,7 +126,7 @@ def test_a_state_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypat
     def full(files):
         raise InputError("cannot write: No space left on device; name another place")
 
-    monkeypatch.setattr("stylelab.applications.branches.write_together", full)
+    monkeypatch.setattr("stylelab.training.branches.write_together", full)
     with pytest.warns(UserWarning, match="step 6 is not kept: .*No space"):
         result = stylize(*PAIR, TINY, out, keep_states(out, every=6), progress=False)
     assert len(result.history) == 6
@@ -181,7 +181,7 @@ def test_a_schedule_over_all_steps_ends_where_it_should(tmp_path):
 
 def test_the_command_keeps_states_and_branches(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    settings = ["--size", "32", "48", "--steps", "2", "--weights", "random", "--device", "cpu"]
+    settings = ["--size", "32", "48", "--steps", "2", "--weights", "random", "--normalise", "none"]
     pair = ["chenonceau", "night_cafe"]
     main(["transfer", *pair, "-o", "run", "--keep-every", "1", *settings])
     main(["branch", *pair, "run", "--step", "1", "-o", "other", "--style-weight", "10"])

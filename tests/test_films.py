@@ -189,7 +189,7 @@ def test_bad_input_is_named(tmp_path, clip, config):
         "holds no pictures": lambda: read_frames(tmp_path / "empty"),
         "does not exist": lambda: read_frames(tmp_path / "none.gif"),
         "not an image": lambda: read_frames(tmp_path / "text.gif"),
-        "unknown film format '.mp4'": lambda: write_film(frames, tmp_path / "film.mp4"),
+        "unknown film format '.avi'": lambda: write_film(frames, tmp_path / "film.avi"),
         "holds a longer film": lambda: write_film(frames[:2], tmp_path / "long"),
         "damaged or cut short": lambda: read_frames(tmp_path / "cut.gif"),
         "pixels in 200 frames": lambda: read_frames(tmp_path / "huge.gif"),

@@ -30,8 +30,8 @@ WINGS = [
     "errors", "sources", "registry", "layers", "config", "presets", "files", "decoding",
     "images", "sample_pictures", "checkpoints", "recipes",
     "device", "losses", "vgg", "maths", "objectives", "controls", "methods", "metrics",
-    "perceptual", "plots", "networks", "gans", "training", "sweeps", "course", "widgets",
-    "applications", "exercises", "cli_branches", "cli_networks", "cli_place", "cli",
+    "perceptual", "plots", "video", "networks", "gans", "training", "sweeps", "course",
+    "widgets", "applications", "exercises", "cli_branches", "cli_networks", "cli_place", "cli",
     "moved", "__init__", "__main__",
 ]  # fmt: skip
 
@@ -90,7 +90,11 @@ def test_the_package_stays_readable_in_an_evening():
     core |= {"checkpoints", "sample_pictures", "losses", "objectives", "vgg", "training"}
     names = ("trainer", "trained", "crops", "sets", "painting", "style_fit", "rings")  # of networks
     names += ("pyramid", "gauge")  # what the standard method does without
-    names += ("folders",)  # how a run's folder outlives faults, which no step depends on
+    names += (
+        "folders",
+        "branches",
+        "recording",
+    )  # how a run's folder outlives faults, which no step depends on
     beside = {PACKAGE / "training" / f"{name}.py" for name in names}
     beside.add(PACKAGE / "vgg" / "backbones.py")
     paths = [p for p in FILES if wing(p) in core and p not in beside]

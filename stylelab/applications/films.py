@@ -14,6 +14,7 @@ from stylelab.errors import InputError
 from stylelab.images import Source, load_image, standardize
 from stylelab.maths.flow import (
     check_flow,
+    flow_module,
     optical_flow,
     positions,
     sample_at,
@@ -35,7 +36,7 @@ def film(
     config: Config | Network = PRESETS["paper"],
     later_steps: int | None = None,
     temporal_weight: float = 300.0,
-    flows: Sequence[Tensor] | None = None,
+    flows: Sequence[Tensor] | str | None = None,
     blends: Sequence[Sequence[float]] = (),
     on_frame: Callable[[int, Transfer], None] | None = None,
 ) -> list[Tensor]:
@@ -49,7 +50,8 @@ def film(
         later_steps: of each later frame; by default half as many.
         temporal_weight: loss weight of `temporal_loss`; 0 leaves only the start of each frame.
         flows: from each frame back to the one before it, one fewer than frames, at the result's
-            size; by default they are estimated with `optical_flow`.
+            size; by default they are estimated. "dis" does it much faster (extra "flow"), see
+            `optical_flow`.
         blends: shares of several styles, for each frame, if they change; see `transition`.
         on_frame: called after each frame with its number and its `Transfer`.
 
@@ -70,7 +72,7 @@ def film_frames(
     config: Config | Network,
     later_steps: int | None = None,
     temporal_weight: float = 300.0,
-    flows: Sequence[Tensor] | None = None,
+    flows: Sequence[Tensor] | str | None = None,
     blends: Sequence[Sequence[float]] = (),
     on_frame: Callable[[int, Transfer], None] | None = None,
 ) -> Iterator[Tensor]:
@@ -82,6 +84,10 @@ def film_frames(
         return
     if config.scales > 1:
         raise InputError("a film takes scales=1: a later frame starts from the one before it")
+    method = flows if isinstance(flows, str) else "tvl1"
+    flow_module(method)  # before the first frame, if it is missing
+    if isinstance(flows, str):
+        flows = None
     if flows is not None and len(flows) != len(frames) - 1:
         raise InputError(f"{len(frames)} frames have {len(frames) - 1} flows, not {len(flows)}")
     if blends and len(blends) != len(frames):
@@ -103,8 +109,8 @@ def film_frames(
         extra: ExtraTerms = {}
         if last is not None:
             before = pictures[i - 1]
-            flow = optical_flow(picture, before) if flows is None else flows[i - 1]
-            seen = visible(flow, optical_flow(before, picture) if flows is None else None)
+            flow = optical_flow(picture, before, method) if flows is None else flows[i - 1]
+            seen = visible(flow, optical_flow(before, picture, method) if flows is None else None)
             seen = seen.to(last)
             moved = warp(last, flow.to(last))
             # Parts that were hidden in the last frame start from the content.

@@ -1,31 +1,35 @@
 """Frames of films: read, written, played, and collected as they are painted."""
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import ImageSequence
 from torch import Tensor
 
 from stylelab.decoding import MOST_PIXELS, named_faults, opened
-from stylelab.errors import InputError, unknown
+from stylelab.errors import InputError
 from stylelab.files import read_file, visible_files, write_atomically
 from stylelab.images import (
-    SOFTWARE,
     SUFFIXES,
     Picture,
     check_own,
     load_image,
     save_image,
-    software,
     to_pil,
 )
 from stylelab.plots import Shown, show_webp, size_name
+from stylelab.video import (
+    LONGEST,
+    SECONDS,
+    check_kind,
+    encode_film,
+    is_video,
+    video_frames,
+    video_seconds,
+)
 
 MOST_FRAMES = 1000
-LONGEST = 60.0  # seconds that a frame is shown
 
 
 class FilmStopped(InputError):
@@ -71,7 +75,10 @@ def check_one_size(frames: Sequence[Tensor]) -> None:
 
 
 def read_frames(source: str | os.PathLike[str]) -> list[Tensor]:
-    """The frames of an animated GIF, WebP or PNG, or of a folder of pictures, sorted by name."""
+    """The frames of an animated GIF, WebP or PNG, of a video (extra "video"), or of a folder.
+
+    A folder's pictures are sorted by name; a video's sound is left out.
+    """
     path = Path(source)
     if path.is_dir():
         kinds = {*SUFFIXES, ".gif"}
@@ -87,10 +94,28 @@ def read_frames(source: str | os.PathLike[str]) -> list[Tensor]:
         return frames
     with named_faults(f"'{path}'"):
         content = read_file(path)
+    if is_video(path):
+        frames, pixels = [], 0
+        for image in video_frames(content, f"'{path}'"):
+            _check_length(path, len(frames) + 1, pixels := pixels + image.width * image.height)
+            frames.append(load_image(image))
+        return frames
     with opened(content, f"'{path}'") as image:
         count = getattr(image, "n_frames", 1)
         _check_length(path, count, count * image.width * image.height)
         return [load_image(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
+
+
+def frame_seconds(source: str | os.PathLike[str]) -> float:
+    """How long a film shows each frame, on average; 1/12 where its file does not say."""
+    path = Path(source)
+    content = read_file(path)
+    if is_video(path):
+        return video_seconds(content)
+    with opened(content, f"'{path}'") as image:
+        shown = [frame.info.get("duration", 0) for frame in ImageSequence.Iterator(image)]
+    mean = sum(shown) / len(shown) / 1000
+    return min(mean, LONGEST) if mean >= 0.001 else SECONDS
 
 
 def _check_length(path: Path, count: int, pixels: int) -> None:
@@ -103,13 +128,13 @@ def _check_length(path: Path, count: int, pixels: int) -> None:
 
 
 def write_film(
-    frames: Sequence[Tensor], path: str | os.PathLike[str], seconds: float = 1 / 12
+    frames: Sequence[Tensor], path: str | os.PathLike[str], seconds: float = SECONDS
 ) -> Path:
-    """Save frames as an animated WebP or GIF, or as numbered PNGs in a folder.
+    """Save frames as an animated WebP or GIF, as MP4, or as numbered PNGs in a folder.
 
     Args:
         frames: images (1, 3, H, W) in [0, 1] of one size.
-        path: ends in .webp or .gif; without a suffix it is a folder.
+        path: ends in .webp, .gif or .mp4 (extra "video"); without a suffix it is a folder.
         seconds: how long each frame is shown.
 
     Raises:
@@ -129,29 +154,12 @@ def write_film(
         for frame, name in zip(frames, names, strict=True):
             save_image(frame, name)
         return path
-    kinds = {".webp": "WebP", ".gif": "GIF"}
-    if path.suffix and path.suffix.lower() not in kinds:
-        raise InputError(unknown("film format", path.suffix, [*kinds, "a folder"]))
-    write_atomically(path, _encode(frames, kinds.get(path.suffix.lower(), "WebP"), seconds))
+    if path.suffix:
+        check_kind(path)
+    write_atomically(path, encode_film(frames, path.suffix or ".webp", seconds))
     return path
 
 
-def play(frames: Sequence[Tensor], alt: str, caption: str = "", seconds: float = 1 / 12) -> Shown:
+def play(frames: Sequence[Tensor], alt: str, caption: str = "", seconds: float = SECONDS) -> Shown:
     """A film for a notebook or a page, with alt text; it plays five times."""
-    return show_webp(_encode(frames, "WebP", seconds, loop=5), alt, caption)
-
-
-def _encode(frames: Sequence[Tensor], kind: str, seconds: float, loop: int = 0) -> bytes:
-    if len(frames) == 0:
-        raise InputError("a film has one frame or more")
-    if not 0.001 <= seconds <= LONGEST:
-        raise InputError(f"seconds={seconds:g} should be from 0.001 to {LONGEST:g} for each frame")
-    first, *rest = (to_pil(frame) for frame in frames)
-    buffer = io.BytesIO()
-    options = {"append_images": rest, "duration": round(1000 * seconds), "loop": loop}
-    marks: dict[str, dict[str, Any]] = {
-        "WebP": {"exif": software()},
-        "GIF": {"comment": SOFTWARE.encode()},
-    }
-    first.save(buffer, kind, save_all=True, quality=85, **options, **marks[kind])
-    return buffer.getvalue()
+    return show_webp(encode_film(frames, ".webp", seconds, loop=5), alt, caption)

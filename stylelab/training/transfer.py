@@ -24,6 +24,7 @@ from stylelab.training.identity import Inputs, StyleSources, read_inputs
 from stylelab.training.loop import Loop, Player, state_precision
 from stylelab.training.optimizers import learning_rate, make_optimizer, plan_scales, project
 from stylelab.training.preparation import prepare
+from stylelab.training.recording import recorded
 from stylelab.training.result import Result, begun, describe, resume
 from stylelab.vgg.memory import check_memory
 
@@ -255,6 +256,8 @@ def stylize(
     on_step: Callable[[Transfer], None] | None = None,
     progress: bool = True,
     method: str | None = None,
+    record: str | os.PathLike[str] | None = None,
+    record_every: int = 10,
 ) -> Result:
     """Run a style transfer to its end, with a progress bar.
 
@@ -269,6 +272,8 @@ def stylize(
         on_step: called after each step with the `Transfer`, to watch it.
         progress: whether to show the bar.
         method: replaces the method in ``config``.
+        record: a film of the steps of this call: a .gif, .webp or .mp4, see `recorded`.
+        record_every: steps from one frame of it to the next.
 
     Raises:
         InputError: bad images or settings, or ``out`` holds another run, or an input.
@@ -278,7 +283,8 @@ def stylize(
     """
     config = config if method is None else replace(config, method=method)
     inputs = read_inputs(content, style, config)
-    with begun(out, config, inputs.identity, inputs.paths) as earlier:
+    film = recorded(record, record_every, on_step, inputs.paths)
+    with begun(out, config, inputs.identity, inputs.paths) as earlier, film as on_step:
         if earlier is not None and not earlier.interrupted:
             return earlier
         transfer = Transfer(inputs, (), config)
