@@ -72,7 +72,9 @@ def _encode_mp4(frames: Sequence[Tensor], buffer: io.BytesIO, seconds: float) ->
         # Every player shows 4:2:0, in which colours have half the resolution.
         stream.pix_fmt, stream.codec_context.thread_count = "yuv420p", 1
         for frame in frames:
-            pixels = np.pad(to_pil(frame), ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+            pixels = np.pad(
+                np.asarray(to_pil(frame)), ((0, height % 2), (0, width % 2), (0, 0)), "edge"
+            )
             film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         film.mux(stream.encode(None))
 

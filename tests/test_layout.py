@@ -90,11 +90,8 @@ def test_the_package_stays_readable_in_an_evening():
     core |= {"checkpoints", "sample_pictures", "losses", "objectives", "vgg", "training"}
     names = ("trainer", "trained", "crops", "sets", "painting", "style_fit", "rings")  # of networks
     names += ("pyramid", "gauge")  # what the standard method does without
-    names += (
-        "folders",
-        "branches",
-        "recording",
-    )  # how a run's folder outlives faults, which no step depends on
+    # How a run's folder outlives faults, what it keeps and films, which no step depends on.
+    names += ("folders", "branches", "recording")
     beside = {PACKAGE / "training" / f"{name}.py" for name in names}
     beside.add(PACKAGE / "vgg" / "backbones.py")
     paths = [p for p in FILES if wing(p) in core and p not in beside]

@@ -94,6 +94,17 @@ def test_a_branch_can_be_stopped_and_keeps_what_there_is(run, monkeypatch):
     assert not machine.buttons["branch"].disabled
 
 
+def test_a_machine_that_is_closed_ends_its_branch_and_says_so(run):
+    machine = TimeMachine(*PAIR, run)
+    machine.slider.value, machine.steps.value = 2, 100_000
+    machine.branch()
+    machine.close()
+    assert machine.join(0)
+    assert len(machine.branches) <= 1
+    with pytest.raises(InputError, match="this TimeMachine is closed"):
+        machine.branch()
+
+
 def test_faults_are_shown_in_words(run, tmp_path):
     with pytest.raises(InputError, match="holds no kept states"):
         TimeMachine(*PAIR, tmp_path)

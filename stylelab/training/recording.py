@@ -46,7 +46,8 @@ def recorded(
         return
     if every < 1:
         raise InputError(f"record_every={every} should be 1 or more steps")
-    path, frames = Path(path), []
+    path = Path(path)
+    frames: list[Tensor] = []
     check_kind(path)
     check_writable(path, inputs)
     check_own_film(path)
@@ -71,7 +72,8 @@ def recorded(
 
 def _frame(transfer: Any) -> Tensor:
     """The picture so far in 8 bits, a quarter of the memory, at the size of the last scale."""
-    image, size = transfer.image, transfer.sizes[-1]
+    image: Tensor = transfer.image
+    size = transfer.sizes[-1]
     if image.shape[2:] != size:
         image = F.interpolate(image, size, mode="bilinear")
     return image.mul(255).round().to(torch.uint8)

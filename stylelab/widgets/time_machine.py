@@ -2,6 +2,8 @@
 
 import html
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from stylelab.training.branches import branch_off, kept_states, read_state
 from stylelab.training.identity import StyleSources
 from stylelab.training.result import Result
 from stylelab.training.transfer import Transfer
+from stylelab.widgets.cells import Shown, Worker, fault_words
 from stylelab.widgets.pictures import (
     LossCurve,
     Pace,
@@ -28,12 +31,13 @@ from stylelab.widgets.pictures import (
 )
 
 
-class TimeMachine:
+class TimeMachine(Shown):
     """A slider along the states that a run has kept, and branches from any of them, side by side.
 
     Set other loss weights and press Branch: a thread goes on from the state under the slider, up
     to the chosen step, and the result stands beside the others with its losses and curves. The
     results are in `branches`, in their order; ``machine.branches[0].save("runs/mine")`` keeps one.
+    `close` frees its widgets.
 
     Args:
         content, style: the pictures of the run.
@@ -46,10 +50,11 @@ class TimeMachine:
     def __init__(self, content: Source, style: StyleSources, run: str | Path) -> None:
         self.content, self.style, self.run = content, style, Path(run)
         self.branches: list[Result] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         """What ended the last branch, if anything did."""
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._task: Callable[[], None] | None = None
+        self._busy, self._stop = False, threading.Event()
+        self._worker = Worker(self._find, lambda task, error: self._fail(error))
         self._states = kept_states(run)
         last = read_state(run, max(self._states))
         config = Config.from_dict(last["config"])
@@ -110,22 +115,26 @@ class TimeMachine:
         self.box = widgets.VBox([top, self.beside])
         self.box.add_class("stylelab-time-machine")
         self._show()
+        super().__init__()
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.box._repr_mimebundle_(**kwargs)
+    def close(self) -> None:
+        """Stop the branch, take the machine off the page and free what it holds."""
+        self.stop()
+        self.join()
+        super().close()
 
     def branch(self) -> None:
         """Begin a branch from the state under the slider; it returns at once, and `join` waits."""
-        if self._thread is not None:
+        self.check_open()
+        if self._busy:
             return
-        self.error = None
-        self._stop.clear()
-        self.message.value = ""
         self._set_busy(True)
+        self._stop.clear()
+        self.error, self.message.value = None, ""
         weights = {name: float(box.value) for name, box in self.weights.items()}
-        chosen = int(self.slider.value), int(self.steps.value), weights
-        self._thread = threading.Thread(target=self._work, args=chosen, daemon=True)
-        self._thread.start()
+        step, steps = int(self.slider.value), int(self.steps.value)
+        self._task = partial(self._work, step, steps, weights)
+        self._worker.wake()
 
     def stop(self) -> None:
         """End the branch after the current step, and keep what there is."""
@@ -133,18 +142,19 @@ class TimeMachine:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait up to ``timeout`` seconds for the branch to end, and return whether it has."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
-        return self._thread is None
+        return self._worker.join(timeout)
 
     # On the worker's thread.
+
+    def _find(self) -> Callable[[], None] | None:
+        task, self._task = self._task, None
+        return task
 
     def _work(self, step: int, steps: int, weights: dict[str, float]) -> None:
         try:
             transfer = branch_off(self.content, self.style, self.run, step, steps, **weights)
             self.progress.min, self.progress.max, self.progress.value = step, steps, step
-            view, pace = _Branch(), Pace()
+            view, pace = _Branch(), Pace(self._fail)
             self.beside.children = (*self.beside.children, view.box)
             for done in transfer:
                 self.progress.value = done
@@ -154,16 +164,15 @@ class TimeMachine:
             result = transfer.result()
             self.branches.append(result)
             view.show(result, step, self.history[:step])
-        except Exception as error:
-            self.error = error
-            known = isinstance(error, InputError)
-            words = str(error) if known else f"{type(error).__name__}: {error}"
-            self.message.value = message(words, fault=True)
         finally:
             self._set_busy(False)
-            self._thread = None
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        self.message.value = message(fault_words(error), fault=True)
 
     def _set_busy(self, busy: bool) -> None:
+        self._busy = busy
         self.buttons["branch"].disabled, self.buttons["stop"].disabled = busy, not busy
 
     def _show(self, change: Any = None) -> None:
