@@ -49,7 +49,7 @@ def main() -> None:
         command += ["--out", str(out), "--workers", "2"]
         while True:
             before = complete(out)
-            for lock in out.glob("*/lock"):  # nobody holds it; a new one tells that a run began
+            for lock in out.glob("*/.stylelab"):  # nobody holds it; a new one tells that a run began
                 lock.unlink()
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             process = subprocess.Popen(command, start_new_session=True, **quiet)
@@ -57,7 +57,7 @@ def main() -> None:
                 # Some starts are killed in their first run, some after another is complete.
                 wanted = len(before) // 3 + rng.choice([0, 0, 1])
                 while process.poll() is None and not (
-                    list(out.glob("*/lock")) and len(complete(out)) // 3 >= wanted
+                    list(out.glob("*/.stylelab")) and len(complete(out)) // 3 >= wanted
                 ):
                     time.sleep(0.02)
                 time.sleep(rng.uniform(0, 1.5))

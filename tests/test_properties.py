@@ -40,7 +40,7 @@ layers = st.lists(st.sampled_from(LAYERS), min_size=1, max_size=4, unique=True)
 configs = st.builds(
     Config,
     size=st.one_of(sides, st.tuples(sides, sides)),
-    content_weight=weights.map(lambda w: w + 1),
+    content_weight=st.floats(1, 1e12),
     style_weight=weights,
     tv_weight=weights,
     content_layers=layers,
