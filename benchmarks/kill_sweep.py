@@ -49,7 +49,7 @@ def main() -> None:
         command += ["--out", str(out), "--workers", "2"]
         while True:
             before = complete(out)
-            for lock in out.glob("*/.stylelab"):  # nobody holds it; a new one tells that a run began
+            for lock in out.glob("*/.stylelab"):  # free; a new one tells of a run
                 lock.unlink()
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             process = subprocess.Popen(command, start_new_session=True, **quiet)
