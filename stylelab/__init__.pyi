@@ -25,11 +25,15 @@ from .maths.flow import warping_error as warping_error
 from .metrics import colour_distance as colour_distance
 from .metrics import content_distance as content_distance
 from .metrics import detail_energy as detail_energy
+from .metrics import effectiveness as effectiveness
 from .metrics import enlarge as enlarge
 from .metrics import grain as grain
 from .metrics import measure as measure
 from .metrics import ssim as ssim
+from .metrics import structure_distance as structure_distance
 from .metrics import style_distance as style_distance
+from .metrics import transport_distance as transport_distance
+from .metrics import transport_distances as transport_distances
 from .networks.arbitrary import ArbitraryNetwork as ArbitraryNetwork
 from .networks.loading import load_network as load_network
 from .networks.multistyle import StyleNetwork as StyleNetwork
