@@ -61,7 +61,7 @@ checkpoints: .venv/installed-test  ## train the shipped networks again (about th
 	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks two_players writing
+BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks two_players writing flow
 QUICK := speed memory objective pixels peak
 
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four and a half hours)

@@ -64,7 +64,7 @@ def optical_flow(frame: Tensor, last: Tensor, method: str = "tvl1") -> Tensor:
     Args:
         frame, last: images (1, 3, H, W) in [0, 1].
         method: tvl1, by scikit-image (Zach, Pock and Bischof 2007), or dis, by OpenCV (Kroeger et
-            al. 2016; extra "flow"), which is a hundred times as fast.
+            al. 2016; extra "flow"), which is 50 to 90 times as fast.
 
     Raises:
         InputError: another method, or OpenCV is missing.
