@@ -3,6 +3,7 @@ from .applications.films import film as film
 from .applications.frames import read_frames as read_frames
 from .applications.frames import write_film as write_film
 from .applications.repairs import repair as repair
+from .applications.rerun import rerun as rerun
 from .applications.transitions import transition as transition
 from .config import Config as Config
 from .errors import InputError as InputError
@@ -59,6 +60,7 @@ from .sweeps.export import methods_paragraph as methods_paragraph
 from .sweeps.grids import Run as Run
 from .sweeps.grids import grid as grid
 from .sweeps.grids import read_grid as read_grid
+from .sweeps.grids import shipped_table as shipped_table
 from .sweeps.plots import plot_effects as plot_effects
 from .sweeps.plots import plot_front as plot_front
 from .sweeps.plots import plot_grid as plot_grid
@@ -91,6 +93,7 @@ from .training.transfer import stylize as stylize
 from .vgg.network import VGG19 as VGG19
 from .widgets.ballot import Ballot as Ballot
 from .widgets.live_lab import LiveLab as LiveLab
+from .widgets.mask_painter import MaskPainter as MaskPainter
 from .widgets.painter import Painter as Painter
 from .widgets.quiz import Quiz as Quiz
 from .widgets.sweep_explorer import SweepExplorer as SweepExplorer

@@ -22,6 +22,7 @@ import tyro
 from stylelab.cli_branches import branch
 from stylelab.cli_networks import paint, train
 from stylelab.cli_place import info, lab, samples
+from stylelab.cli_runs import rerun, table
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
@@ -76,7 +77,7 @@ def transfer(
 
     def save(place: Path) -> None:
         place = place / out.name if place.is_dir() else place
-        save_image(result.image, place, {"config": config.to_record()})
+        save_image(result.image, place, result.text())
 
     if picture_only:
         keep(save, out, result)
@@ -147,7 +148,7 @@ def sweep(
     """Make the runs of a grid; the same command goes on where it was stopped.
 
     Args:
-        grid: A grid file (TOML), or a shipped grid: weights, resolution, ambiguities, class.
+        grid: A grid file (TOML), or a shipped grid: weights, pairs, sizes, class and others.
         out: The folder of the run folders; by default runs/ and the name of the grid.
         workers: Processes on this machine.
         threads: Threads of each worker; by default its share of the cores.
@@ -233,7 +234,10 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     if early.plugin is not None:  # first, because a setting may name what the plugin defines
         (NETWORKS if command == "train" else METHODS).load_file(Path(early.plugin))
     preset = PRESETS.get(early.preset, Config())
-    all_commands = (transfer, branch, reproduce, sweep, train, paint, samples, info, lab)
+    all_commands = (
+        *(transfer, branch, rerun, reproduce, sweep, table),
+        *(train, paint, samples, info, lab),
+    )
     commands = {f.__name__: _deferred(f) for f in all_commands}
     commands["transfer"] = functools.partial(commands["transfer"], config=preset)
     usual = Recipe(network="johnson")

@@ -51,9 +51,15 @@ def sample(name: str) -> Path:
 
 
 def find(name: str) -> Path:
-    """The path of a picture: ``name`` itself if it is a file, else the sample of that name."""
+    """The path of a picture: ``name`` itself if it is a file, else the sample of that name.
+
+    A path below the kit's data is found, too: "training/photographs/windmill.webp".
+    """
+    for path in (Path(name), data_folder() / name):
+        if path.is_file():
+            return path
     # "photo.jpg" and "my/photo" can only be paths; the loader reports what is wrong with them.
-    return Path(name) if Path(name).is_file() or not re.fullmatch(r"\w+", name) else sample(name)
+    return Path(name) if not re.fullmatch(r"\w+", name) else sample(name)
 
 
 def split_styles(names: str) -> list[str]:

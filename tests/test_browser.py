@@ -469,22 +469,64 @@ def faults(page):
 
 
 @pytest.fixture
-def child(tmp_path):
-    """A page with the panel of two parents alone."""
-    cell = nbformat.v4.new_code_cell("from stylelab.widgets.child import ChildOfTwo\nChildOfTwo()")
-    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=[cell], metadata=kernel), tmp_path / "child.ipynb"
-    )
-    server, url = serve(
-        tmp_path, "voila", "child.ipynb", "--Voila.port_retries=0", "--Voila.ip=127.0.0.1"
-    )
-    yield url
-    stop(server)
+def page_of(tmp_path, visit):
+    """Opens a page with the output of one cell."""
+    servers = []
+
+    def open_page(source):
+        cell = nbformat.v4.new_code_cell(source)
+        kernel = {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+        }
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=[cell], metadata=kernel), tmp_path / "page.ipynb"
+        )
+        server, url = serve(
+            tmp_path, "voila", "page.ipynb", "--Voila.port_retries=0", "--Voila.ip=127.0.0.1"
+        )
+        servers.append(server)
+        return visit(url)
+
+    yield open_page
+    for server in servers:
+        stop(server)
 
 
-def test_a_photograph_with_two_clicks_becomes_a_parent(child, visit):
-    page = visit(child)
+MASKS = """import ipywidgets
+from stylelab import MaskPainter, sample
+painter, words = MaskPainter(sample("chenonceau"), "sky", "river"), ipywidgets.Label()
+def count(change):
+    words.value = "painted " + " ".join(f"{m.mean():.3f}" for m in painter.masks)
+painter.observe(count, "strokes")
+ipywidgets.VBox([painter, words])"""
+
+
+def test_a_mask_is_painted_with_the_mouse_and_with_keys(page_of):
+    page = page_of(MASKS)
+    canvas = page.locator("canvas")
+    page.wait_for_function("document.querySelector('canvas')?.getBoundingClientRect().width > 100")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 240, box["y"] + 40, steps=8)
+    page.mouse.up()
+    words = page.get_by_text("painted")
+    words.wait_for()
+    bar = (200 * 40 + 3.14159 * 400) / (box["width"] * box["height"])
+    sky, river = map(float, words.inner_text().split()[1:])
+    assert sky == pytest.approx(bar, rel=0.05)
+    assert river == 0
+    page.locator("select").select_option(label="river")
+    canvas.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => !document.body.innerText.includes('0.000')")
+    page.screenshot(path=SHOTS / "mask.png")
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function("() => document.body.innerText.includes('0.000')")
+
+
+def test_a_photograph_with_two_clicks_becomes_a_parent(page_of):
+    page = page_of("from stylelab.widgets.child import ChildOfTwo\nChildOfTwo()")
     drawn = Picture(page, "The child")
     before = drawn.pixels
     page.locator(".stylelab-child select").first.select_option("own photograph")

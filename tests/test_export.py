@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from stylelab import PRESETS, InputError, Sweep, compare, export, methods_paragraph, sweep
+from stylelab.cli import main
 from stylelab.sweeps.export import latex
 
 
@@ -40,7 +41,7 @@ def test_latex_puts_intervals_beside_their_means():
         "a_b/high": [0.2, None],
     }
     text = latex(pd.DataFrame(columns, index=pd.Index(["x_1", "50 %"], name="by")))
-    assert r"x 1 & 5 & 0.123 [0.1, 0.2] \\" in text
+    assert r"x\_1 & 5 & 0.123 [0.1, 0.2] \\" in text
     assert r"50 \% & 2 & 2 \\" in text
     assert "low" not in text
 
@@ -53,7 +54,7 @@ def test_the_methods_of_a_sweep_are_told_from_its_runs(done):
         "were 1, 10 and 1000 and 0.",
         "for 2 steps (pyramid, step size 0.15, schedule linear)",
         "projected onto [0, 1]: True",
-        "Varied were style_weight.",
+        "The settings that varied: style_weight.",
         "stylelab 0.1.0 and PyTorch 2.",
         "in float32" if "float32" in text else "in bfloat16",
     ):
@@ -65,3 +66,17 @@ def test_the_methods_of_a_sweep_are_told_from_its_runs(done):
 def test_what_cannot_be_told_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no sweep"):
         methods_paragraph(Sweep(tmp_path))
+
+
+def test_the_command_line_shows_and_exports_tables(done, tmp_path, capsys):
+    main(["table", str(done.out), "--by", "style_weight"])
+    assert "style_distance" in capsys.readouterr().out
+    out = tmp_path / "t.tex"
+    main(["table", str(done.out), "--by", "style_weight", "--against-first", "-o", str(out)])
+    assert r"style\_weight = 1000 & 2" in out.read_text()
+    main(["table", str(done.out), "--methods"])
+    assert "The settings that varied: style_weight." in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["table", str(done.out), "--against-first"])
+    assert stopped.value.code == 2
+    assert "--against-first needs --by" in capsys.readouterr().err

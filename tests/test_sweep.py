@@ -26,12 +26,22 @@ from stylelab import (
     Transfer,
     collect,
     grid,
+    run_all,
     sample,
     sweep,
 )
 from stylelab.cli import main
+from stylelab.metrics import METRICS
 from stylelab.sample_pictures import find_styles
-from stylelab.sweeps.grids import estimate, read_grid, shipped_grids, summary
+from stylelab.sweeps.grids import (
+    TABLES,
+    estimate,
+    flat,
+    read_grid,
+    shipped_grids,
+    shipped_table,
+    summary,
+)
 
 BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 PAIR = ("chenonceau", "night_cafe")
@@ -396,9 +406,30 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 
 
 def test_shipped_grids_are_read():
-    lengths = {"ambiguities": 14, "class": 9, "resolution": 8, "weights": 20}
-    lengths |= {"pairs": 35, "scale": 15, "sizes": 15, "eyes": 72}
+    lengths = {"ambiguities": 96, "class": 9, "resolution": 8, "weights": 20}
+    lengths |= {"eyes": 72, "layers": 30, "pairs": 35, "scale": 15, "sizes": 15}
     assert {name: len(read_grid(name)) for name in shipped_grids()} == lengths
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_shipped_table_is_of_the_runs_of_its_grid(name):
+    table, runs = shipped_table(name), {run.key: run for run in read_grid(name)}
+    assert set(table.index) == set(runs)
+    assert (table["status"] == "complete").all()
+    for key, row in table.iterrows():
+        settings = {**flat(runs[key].config.to_dict()), "content": Path(runs[key].content).stem}
+        for column in table.columns.intersection(list(settings)):
+            assert row[column] == settings[column], (key, column)
+
+
+def test_a_shipped_table_is_what_a_run_of_its_grid_gives(tmp_path):
+    run = read_grid("pairs")[3]
+    row = run_all([run], tmp_path, progress=False).table.loc[run.key]
+    found = shipped_table("pairs").loc[run.key]
+    for metric in found.index.intersection(METRICS):
+        assert row[metric] == pytest.approx(found[metric], rel=0.15), metric
+    with pytest.raises(InputError, match="table of a shipped grid 'nobody'"):
+        shipped_table("nobody")
 
 
 def test_a_grid_file_may_vary_its_pictures_together(tmp_path):

@@ -18,7 +18,7 @@ def summarise(
     metrics: Sequence[str] = (),
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Means of metrics for each setting, with bootstrap intervals over pairs of pictures.
+    """Means of metrics for each setting, with intervals over pairs of pictures.
 
     Runs of one pair (crops, seeds, other settings) are averaged first, and pairs are what is drawn;
     where the table has one pair only, its runs are, and the interval speaks of that pair alone.

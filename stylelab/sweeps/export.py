@@ -71,7 +71,7 @@ def latex(table: pd.DataFrame, caption: str = "", digits: int = 3) -> str:
             column += between.where(low != "", "")
         shown[name.replace("_", " ")] = column
     shown.index.names = [str(name).replace("_", " ") for name in shown.index.names]
-    shown = shown.rename(index=lambda key: value_text(key).replace("_", " "))
+    shown = shown.rename(index=value_text)
     return shown.to_latex(escape=True, caption=caption or None)
 
 
@@ -122,7 +122,7 @@ def methods_paragraph(sweep: Sweep) -> str:
         f"The initial image was {of('init')}; it was optimised for {of('steps')} steps "
         f"({of('optimizer')}, step size {of('learning_rate')}, schedule {of('schedule')}), "
         f"projected onto [0, 1]: {of('projected')}; seed {of('seed')}.",
-        f"Varied were {_listed(varied)}." if varied else "No setting was varied.",
+        f"The settings that varied: {_listed(varied)}." if varied else "No setting was varied.",
         *([f"Further settings: {_listed(others)}."] if others else []),
         "Every measure is of the picture as saved, in 8 bits.",
         f"Made with stylelab {noted('stylelab')} and PyTorch {noted('torch')} on "

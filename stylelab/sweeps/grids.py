@@ -20,7 +20,7 @@ from stylelab.files import reason
 from stylelab.presets import PRESETS
 from stylelab.recipes import Recipe, recipe, trainable
 from stylelab.registry import METHODS
-from stylelab.sample_pictures import find, find_styles, split_styles
+from stylelab.sample_pictures import data_folder, find, find_styles, split_styles
 from stylelab.training.identity import Inputs, read_inputs
 from stylelab.training.optimizers import plan_scales
 from stylelab.training.result import SCHEMA
@@ -30,6 +30,8 @@ from stylelab.training.transfer import Transfer
 from stylelab.vgg.weights import weights_id
 
 MOST = 10_000  # runs of a grid, unless more are asked for
+# The shipped grids whose tables are shipped, too; chapters read them.
+TABLES = ("pairs", "scale", "sizes", "ambiguities")
 GridAxes = Mapping[str | tuple[str, ...], Sequence[Any]]
 
 
@@ -193,6 +195,21 @@ def shipped_grids() -> dict[str, Path]:
     """The grids that come with the kit, by name."""
     folder = Path(__file__).parent / "shipped"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def shipped_table(name: str) -> pd.DataFrame:
+    """The table of a shipped grid, as ``benchmarks/tables.py`` made it: a row a complete run.
+
+    It holds the settings that vary, the metrics, and the losses of the pictures as saved; the same
+    runs are made by ``stylelab sweep NAME``.
+
+    Raises:
+        InputError: there is no table of that name.
+    """
+    if name not in TABLES:
+        raise InputError(unknown("table of a shipped grid", name, TABLES))
+    path = data_folder() / "sweeps" / f"{name}.csv"
+    return pd.read_csv(path, index_col="run").convert_dtypes()
 
 
 def read_grid(source: str | Path) -> list[Run]:

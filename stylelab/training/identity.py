@@ -30,6 +30,8 @@ class Inputs:
     of a registered method's source. The hashes of several styles are joined by plus signs."""
     paths: tuple[Path, ...]
     """The files that are read; none of them may be written."""
+    names: tuple[str, ...]
+    """The file names of the content and the styles; "" for what is no file."""
 
 
 def read_inputs(content: "Source | Inputs", style: StyleSources, config: Config) -> Inputs:
@@ -69,7 +71,10 @@ def read_inputs(content: "Source | Inputs", style: StyleSources, config: Config)
         identity["method_sha256"] = source
     named = [content, *sources, *(str(names[name]) for name in files), config.weights]
     paths = tuple(Path(p) for p in named if isinstance(p, (str, os.PathLike)))
-    return Inputs(picture, styles, shares, files, identity, paths)
+    given = tuple(
+        Path(p).name if isinstance(p, (str, os.PathLike)) else "" for p in (content, *sources)
+    )
+    return Inputs(picture, styles, shares, files, identity, paths, given)
 
 
 def shares_of(config: Config, count: int) -> tuple[float, ...]:

@@ -69,6 +69,12 @@ class Result:
         found = found or columns.iloc[-1].to_dict()
         return by_group({str(name): float(value) for name, value in found.items()})
 
+    def text(self) -> dict[str, Any]:
+        """What the text chunks of its picture hold: the settings, and what `rerun` compares."""
+        told = ("inputs", "precision", "threads", "versions")
+        made = {k: v for k, v in self.info.items() if k in told or k.endswith(("_sha256", "_id"))}
+        return {"config": self.config.to_record(), "made": made}
+
     def save(self, folder: str | Path, others: Mapping[str, bytes] | None = None) -> Path:
         """Write image.png, history.csv and, last, result.json, whose presence means "complete".
 
@@ -79,7 +85,7 @@ class Result:
         folder = Path(folder)
         check_folder(folder)
         history = self.history.to_csv(index=False).encode()
-        image = encode_image(self.image, ".png", {"config": self.config.to_record()})
+        image = encode_image(self.image, ".png", self.text())
         parts = {"image.png": image, "history.csv": history, **(others or {})}
         complete, state = folder / "result.json", folder / "state.pt"
         files = {folder / name: content for name, content in parts.items()}

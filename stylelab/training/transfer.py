@@ -239,6 +239,7 @@ class Transfer(Loop):
         image, (content, *styles) = self.image, self.pictures
         info = {
             **self.identity,
+            "inputs": list(self._inputs.names),
             **describe(self.seconds, self.config.seed, self.device, self.dtype),
             "outside": round(self.outside, 6),
             "saved_losses": self.evaluate(image),

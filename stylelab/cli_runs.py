@@ -1,0 +1,58 @@
+"""The commands ``stylelab rerun`` and ``table``, about runs that were made; see `stylelab.cli`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+OutFile = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
+
+
+def rerun(
+    picture: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE")],
+    out: OutFile = None,
+    pictures: tuple[Path, ...] = (),
+) -> None:
+    """Make the run of a picture again, and say what differs.
+
+    Args:
+        picture: A PNG that stylelab saved; its text says how it was made.
+        out: A folder for the new run.
+        pictures: The photograph and the paintings, or folders to look for them.
+    """
+    from stylelab.applications.rerun import rerun as run
+
+    print(run(picture, out, pictures))
+
+
+def table(
+    runs: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUNS")],
+    out: OutFile = None,
+    by: tuple[str, ...] = (),
+    against_first: bool = False,
+    methods: bool = False,
+) -> None:
+    """Show or export the table of a sweep, means with intervals, or comparisons within pairs.
+
+    Args:
+        runs: The folder of a sweep.
+        out: A file to write instead: .csv, .parquet or .tex (LaTeX, booktabs).
+        by: Settings; a row then is a value of them, with means over pairs of pictures.
+        against_first: Whether the rows are differences from the first value, within pairs.
+        methods: Whether to print, instead, how the runs were made, as a paragraph for a paper.
+    """
+    from stylelab.errors import InputError
+    from stylelab.sweeps.analysis import compare
+    from stylelab.sweeps.export import export, methods_paragraph
+    from stylelab.sweeps.runs import Sweep
+
+    sweep = Sweep.load(runs)
+    if methods:
+        print(methods_paragraph(sweep))
+        return
+    if against_first and not by:
+        raise InputError("--against-first needs --by: name the settings that are compared")
+    found = sweep.table if not by else sweep.summary(by)
+    if against_first:
+        found = compare(sweep.table, by)
+    print(export(found, out) if out else found.to_string())
