@@ -107,3 +107,24 @@ def test_the_picture_of_what_gans_make_can_be_made(sides, monkeypatch):
     kept = two_players.PLACE.read_bytes()
     two_players.main()
     assert two_players.PLACE.read_bytes() == kept  # not written when small
+
+
+def test_the_readmes_table_has_the_means_of_the_results(monkeypatch):
+    root = Path(__file__).parent.parent
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    from figure import table
+
+    columns = ["seconds", "objective", "style distance", "colour distance", "grain"]
+    means = table("pictures").groupby("system")[columns].mean()
+    lines = (root / "README.md").read_text("utf-8").splitlines()
+    for system, words in {
+        "textbook": "textbook loop, 300x450",
+        "pastiche": "pastiche 1.6, 300x450",
+        "fast": "stylelab, `fast`, 300x450",
+        "painting": "stylelab, `painting`, 600x900",
+    }.items():
+        (line,) = [line for line in lines if line.startswith(f"| {words} |")]
+        shown = [cell.strip() for cell in line.split("|")[2:-1]]
+        wanted = [f"{means.loc[system, columns[0]]:.0f}"]
+        wanted += ["" if value != value else f"{value:.2f}" for value in means.loc[system][1:]]
+        assert shown == wanted, system
