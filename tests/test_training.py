@@ -175,7 +175,9 @@ def test_ctrl_c_gives_what_there_is_and_the_same_call_goes_on(content, style, sm
     assert signal.getsignal(signal.SIGINT) is before
     assert result.interrupted
     assert len(result.history) == 2
-    assert {path.name for path in tmp_path.iterdir()} == {"image.png", "history.csv", "state.pt"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "image.png", "history.csv", "state.pt", ".stylelab"
+    }  # fmt: skip
     rest = stylize(content, style, small, tmp_path, progress=False)
     assert not rest.interrupted
     assert torch.equal(rest.image, stylize(content, style, small, progress=False).image)
