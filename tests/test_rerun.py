@@ -7,7 +7,17 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from stylelab import PRESETS, InputError, load_image, rerun, sample, save_image, stylize
+from stylelab import (
+    PRESETS,
+    InputError,
+    branch,
+    keep_states,
+    load_image,
+    rerun,
+    sample,
+    save_image,
+    stylize,
+)
 from stylelab.cli import main
 
 BASE = replace(PRESETS["fast"], size=(32, 48), steps=3, weights="random")
@@ -85,3 +95,11 @@ def test_what_cannot_be_made_again_is_told_in_a_line(shared, tmp_path):
     assert tensors.info["inputs"] == ["", "night_cafe.webp"]
     with pytest.raises(InputError, match="was no file"):
         rerun(tmp_path / "run" / "image.png")
+
+
+def test_a_branch_is_told_from_a_run(shared):
+    pair = shared / "my_chenonceau.png", shared / "my_night_cafe.png"
+    stylize(*pair, BASE, shared / "long", on_step=keep_states(shared / "long", 1))
+    branch(*pair, shared / "long", 1, shared / "branch", style_weight=5000)
+    with pytest.raises(InputError, match=r"is a branch: .*stylelab branch makes it again"):
+        rerun(shared / "branch" / "image.png")

@@ -101,6 +101,9 @@ def read_made(path: Path) -> tuple[Config, dict[str, Any]]:
         config, made = json.loads(text["config"]), json.loads(text["made"])
         if "network" in config:
             raise InputError(f"'{path}' is the sheet of a training; stylelab train makes it again")
+        if "state_sha256" in made:
+            reason = "it began with another run's state; stylelab branch makes it again"
+            raise InputError(f"'{path}' is a branch: {reason}")
         if "" in made["inputs"]:
             reason = "one of its pictures was no file"
             raise InputError(f"'{path}' cannot be made again: {reason}")
