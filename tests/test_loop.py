@@ -100,7 +100,7 @@ def test_from_stylize_to_backward_a_reader_passes_two_functions(content, style, 
 
 def test_each_picture_is_read_decoded_and_hashed_once(small, monkeypatch, tmp_path):
     counts = {"decoded": [], "hashed": [], "read": []}
-    decode, sha256, init = images._decode, images.hashlib.sha256, Picture.__init__
+    decode, sha256, init = images.decode, images.hashlib.sha256, Picture.__init__
 
     def counting_init(picture, source):
         counts["read"].append(source)
@@ -108,7 +108,7 @@ def test_each_picture_is_read_decoded_and_hashed_once(small, monkeypatch, tmp_pa
 
     monkeypatch.setattr(Picture, "__init__", counting_init)
     monkeypatch.setattr(
-        images, "_decode", lambda *given: counts["decoded"].append(given[1]) or decode(*given)
+        images, "decode", lambda *given: counts["decoded"].append(given[1]) or decode(*given)
     )
 
     class Hashing:
