@@ -15,7 +15,7 @@ QUICK = ["--size", "48", "64", "--steps", "2", "--device", "cpu"]
 PAIR = ["transfer", "chenonceau", "night_cafe"]
 
 BAD = {
-    "no command": ([], "Expected one of {transfer, reproduce"),
+    "no command": ([], "Expected one of {transfer, branch"),
     "unknown command": (["frobnicate"], "frobnicate"),
     "nothing given": (["transfer"], "Missing from stylelab transfer: CONTENT"),
     "no out": ([*PAIR], "--out PATH"),

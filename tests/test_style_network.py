@@ -159,7 +159,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bytes(three, small, image, tmp_p
     rest = fit_style(three, image, image, small, **settings)
     assert torch.equal(rest, whole)
     names = {path.name for path in (tmp_path / "fit").iterdir()}
-    assert names == {"image.png", "history.csv", "result.json", "style.safetensors"}
+    assert names == {".stylelab", "image.png", "history.csv", "result.json", "style.safetensors"}
     again = fit_style(three, image, image, small, on_step=pytest.fail, **settings)
     assert torch.equal(again, whole)
     other = {**settings, "steps": 7}
