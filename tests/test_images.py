@@ -212,7 +212,7 @@ def test_samples_are_as_credited():
 def test_data_holds_the_registry_and_its_files_and_stays_small():
     found = {path.name for path in data_folder().iterdir()}
     assert found == {
-        *samples()["file"], "CREDITS.csv", "training", "checkpoints", "writing", "faces",
+        *samples()["file"], "CREDITS.csv", "training", "checkpoints", "writing", "faces", "sweeps",
     }  # fmt: skip
     assert sum(path.stat().st_size for path in data_folder().rglob("*.*")) < 22_000_000
 

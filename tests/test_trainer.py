@@ -71,6 +71,7 @@ def test_a_run_folder_holds_the_network_its_history_its_sheet_and_its_card(folde
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
         "network.safetensors", "history.csv", "held_out.csv", "image.png", "card.md", "result.json",
+        ".stylelab",
     }  # fmt: skip
     again = Trained.load(tmp_path / "run")
     assert again.config == result.config

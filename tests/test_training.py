@@ -182,7 +182,7 @@ def test_ctrl_c_gives_what_there_is_and_the_same_call_goes_on(content, style, sm
     assert not rest.interrupted
     assert torch.equal(rest.image, stylize(content, style, small, progress=False).image)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"image.png", "history.csv", "result.json"}
+    assert names == {".stylelab", "image.png", "history.csv", "result.json"}
 
 
 def test_a_state_of_another_run_is_refused(content, style, small):
