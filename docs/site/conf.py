@@ -36,6 +36,7 @@ include_patterns = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "benchmarks/results.md",
     "data/checkpoints/*.md",
     "docs/*.md",
