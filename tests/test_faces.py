@@ -262,8 +262,8 @@ def test_a_parent_or_network_that_is_none_is_refused(network):
 def test_marks_are_in_pixels_of_the_picture_itself():
     marks, sent = Marks("a picture"), []
     marks.send = lambda content, buffers=None: sent.append((content, buffers))
-    marks.show(torch.rand(1, 3, 800, 960))
-    assert marks.size == (400, 480)
+    marks.show(torch.rand(1, 3, 680, 960))
+    assert marks.size == (340, 480)
     assert sent[0][0] == {"kind": "picture"}
     marks.points = [[10, 100], [12, 50]]
     assert marks.found() == [(24, 100), (20, 200)]
