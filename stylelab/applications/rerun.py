@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +143,5 @@ def _differences(
             values = [str(value)[:12] for value in (then[key], now.get(key))]
             yield names.get(key, key.removesuffix("_sha256")), (values[0], values[1])
     for name, value in then.get("versions", {}).items():
-        current = now["versions"].get(name) or version(name)
-        if value != current:
-            yield name, (value, current)
+        if value != now["versions"][name]:
+            yield name, (value, now["versions"][name])

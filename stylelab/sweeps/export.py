@@ -1,7 +1,6 @@
 """Tables and words for a paper: CSV, Parquet and LaTeX, and the methods of a sweep as text."""
 
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from stylelab.files import write_atomically
 from stylelab.plots import value_text
 from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
+from stylelab.training.result import read_record
 
 FORMATS = (".csv", ".parquet", ".tex")
 # The settings that the paragraph names anyway, and those that change no picture.
 SAID = (
-    *("method", "size", "weights", "normalise", "pooling", "padding", "content_layers"),
+    *("method", "size", "backbone", "weights", "normalise", "pooling", "padding", "content_layers"),
     *("style_layers", "content_weight", "style_weight", "tv_weight", "init", "steps", "optimizer"),
     *("learning_rate", "schedule", "projected", "seed", "precision", "memory", "device"),
 )
@@ -91,9 +91,7 @@ def methods_paragraph(sweep: Sweep) -> str:
     if "network" in table:
         raise InputError("this describes sweeps of transfers; these runs are trainings")
     pairs = table[["content", "style"]].drop_duplicates()
-    records = [
-        json.loads((sweep.out / str(key) / "result.json").read_text("utf-8")) for key in table.index
-    ]
+    records = [read_record(sweep.out / str(key), thorough=False) for key in table.index]
 
     def of(name: str) -> str:
         return _listed([value_text(v) for v in table[name].drop_duplicates()])
@@ -114,7 +112,7 @@ def methods_paragraph(sweep: Sweep) -> str:
     lines = [
         f"We stylised {many} of a content and a style picture in {len(table)} runs (method "
         f"{of('method')}) at {of('size')} pixels (height x width).",
-        f"Features were those of VGG-19 with the weights {of('weights')} (normalisation "
+        f"Features were those of the network {of('backbone')} with the weights {of('weights')} (normalisation "
         f"{of('normalise')}, {of('pooling')} pooling, {of('padding')} padding): content at "
         f"{of('content_layers')}, style at {of('style_layers')}.",
         f"The weights of content, style and total variation were {of('content_weight')}, "

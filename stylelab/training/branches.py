@@ -16,7 +16,7 @@ from stylelab.errors import InputError
 from stylelab.files import check_writable, read_file, reason, visible_files, write_together
 from stylelab.images import Source, encode_image
 from stylelab.training.folders import check_folder, held, keep
-from stylelab.training.identity import StyleSources, read_inputs
+from stylelab.training.identity import StyleSources
 from stylelab.training.result import Result, begun, resume
 from stylelab.training.transfer import Transfer
 
@@ -177,8 +177,8 @@ def branch(
         NotSaved, Diverged: as for `stylize`.
     """
     transfer = branch_off(content, style, run, step, steps, **weights)
-    config, read = transfer.config, read_inputs(content, style, transfer.config).paths
-    with begun(out, config, transfer.identity, (*read, kept_states(run)[step])) as earlier:
+    read = (*transfer.inputs.paths, kept_states(run)[step])
+    with begun(out, transfer.config, transfer.identity, read) as earlier:
         if earlier is not None and not earlier.interrupted:
             return earlier
         resume(transfer, earlier, out)

@@ -63,9 +63,9 @@ class Transfer(Loop):
         self.device = pick_device(c.device)
         self.dtype = pick_precision(c.precision, self.device)
         self.extra_terms = dict(extra_terms or {})
-        self._inputs = read_inputs(content, style, c)
-        self.identity = self._inputs.identity
-        self.sizes, self.ends = plan_scales(self._inputs.content.size_at(c.size), c)
+        self.inputs = read_inputs(content, style, c)
+        self.identity = self.inputs.identity
+        self.sizes, self.ends = plan_scales(self.inputs.content.size_at(c.size), c)
         check_memory(c, self.sizes[-1], self.dtype, self.device)
         self._scale = 0
         self._prepare()
@@ -80,7 +80,7 @@ class Transfer(Loop):
         """Read the targets at the size of the current scale."""
         size = self.sizes[self._scale]
         self.model, self.objective, self.pictures, self._around = prepare(
-            self._inputs, self.config, size, self.device, self.dtype
+            self.inputs, self.config, size, self.device, self.dtype
         )
         if self.device.type == "cpu":
             keep_freed_memory(2**26 if self.config.memory == "plain" else 2**20)
@@ -93,7 +93,7 @@ class Transfer(Loop):
         pictures = dict(zip(("content", "style"), self.pictures[:2], strict=True))
         image = pictures.get(c.init)
         if image is None:
-            image = load_image(self._inputs.files.get("init", c.init), size, c.fit)
+            image = load_image(self.inputs.files.get("init", c.init), size, c.fit)
         return standardize(image.to(self.device))
 
     def _start_from(self, image: Tensor) -> None:
@@ -239,11 +239,11 @@ class Transfer(Loop):
         image, (content, *styles) = self.image, self.pictures
         info = {
             **self.identity,
-            "inputs": list(self._inputs.names),
+            "inputs": list(self.inputs.names),
             **describe(self.seconds, self.config.seed, self.device, self.dtype),
             "outside": round(self.outside, 6),
             "saved_losses": self.evaluate(image),
-            "metrics": measure(image, content, *styles, shares=self._inputs.shares),
+            "metrics": measure(image, content, *styles, shares=self.inputs.shares),
         }
         state = None if self.done else self.state_dict()
         return Result(image, self.history, self.config, info, state)
