@@ -112,9 +112,9 @@ def methods_paragraph(sweep: Sweep) -> str:
     lines = [
         f"We stylised {many} of a content and a style picture in {len(table)} runs (method "
         f"{of('method')}) at {of('size')} pixels (height x width).",
-        f"Features were those of the network {of('backbone')} with the weights {of('weights')} (normalisation "
-        f"{of('normalise')}, {of('pooling')} pooling, {of('padding')} padding): content at "
-        f"{of('content_layers')}, style at {of('style_layers')}.",
+        f"Features were those of the network {of('backbone')} with the weights {of('weights')} "
+        f"(normalisation {of('normalise')}, {of('pooling')} pooling, {of('padding')} padding): "
+        f"content at {of('content_layers')}, style at {of('style_layers')}.",
         f"The weights of content, style and total variation were {of('content_weight')}, "
         f"{of('style_weight')} and {of('tv_weight')}.",
         f"The initial image was {of('init')}; it was optimised for {of('steps')} steps "
