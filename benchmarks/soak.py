@@ -14,6 +14,7 @@ by more than 100 MB. Needs a system with ``fork``, such as Linux or macOS.
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import os
 import random
@@ -331,6 +332,7 @@ class Soak:
         shown = time.monotonic()
         while time.monotonic() < end:
             self.round()
+            gc.collect()  # optimisers and their schedules refer to each other
             memory.append(process.memory_info().rss / 1e6)
             if time.monotonic() - shown > 60:
                 shown = time.monotonic()
