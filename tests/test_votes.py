@@ -13,34 +13,37 @@ NAMES = ["a", "b", "c", "d", "e"]
 
 def simulated(strengths, rounds, seed=0):
     """Votes on every pair, by the model of Bradley and Terry."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for _ in range(rounds):
-        for i, left in enumerate(strengths):
-            for right in list(strengths)[i + 1 :]:
-                p = 1 / (1 + math.exp(strengths[right] - strengths[left]))
-                rows.append(["", left, right, left if random.random() < p else right])
-    return pd.DataFrame(rows, columns=["time", "left", "right", "better"])
+    names, of = np.array(list(strengths)), np.array(list(strengths.values()))
+    left, right = np.tile(np.triu_indices(len(of), 1), rounds)
+    chance = 1 / (1 + np.exp(of[right] - of[left]))
+    better = np.where(np.random.default_rng(seed).random(len(left)) < chance, left, right)
+    columns = {"time": "", "left": names[left], "right": names[right], "better": names[better]}
+    return pd.DataFrame(columns)
 
 
 def test_the_ranking_recovers_a_known_order():
     true = dict(zip(NAMES, (0.0, 2.0, -1.0, 1.0, -2.0), strict=True))
-    found = rank_votes(simulated(true, 60))
-    assert list(found.index) == ["b", "d", "a", "c", "e"]
-    assert found["votes"].tolist() == [240] * 5
-    assert found["strength"].mean() == pytest.approx(0, abs=1e-9)
-    for name, strength in true.items():
-        assert found.loc[name, "low"] < found.loc[name, "strength"] < found.loc[name, "high"]
-        assert found.loc[name, "strength"] == pytest.approx(strength, abs=0.5)
+    for seed in range(10):
+        found = rank_votes(simulated(true, 60, seed))
+        assert list(found.index) == ["b", "d", "a", "c", "e"]
+        assert found["votes"].tolist() == [240] * 5
+        assert found["strength"].mean() == pytest.approx(0, abs=1e-9)
+        errors = (found["high"] - found["low"]) / 2 / 1.96
+        assert errors.max() < 0.25
+        # Of fifty, hardly ever is one off by three and a half standard errors.
+        assert ((found["strength"] - pd.Series(true)).abs().loc[errors.index] < 3.5 * errors).all()
 
 
 def test_its_intervals_cover_the_truth_as_often_as_they_say():
-    true = dict(zip(NAMES, (0.0, 0.8, -0.4, 0.4, -0.8), strict=True))
+    """Twelve strengths in each of 200 rankings: the share within has a standard error of 0.5 %."""
+    true = pd.Series(np.linspace(-1.5, 1.5, 12), [*"abcdefghijkl"])
     inside = []
-    for seed in range(40):
-        found = rank_votes(simulated(true, 6, seed))
-        inside += [found.loc[n, "low"] < s < found.loc[n, "high"] for n, s in true.items()]
-    assert 0.9 < np.mean(inside) <= 1
+    for seed in range(200):
+        found = rank_votes(simulated(true.to_dict(), 6, seed)).loc[true.index]
+        inside.append((found["low"] < true) & (true < found["high"]))
+    assert 0.93 < np.mean(inside) < 0.97
+    assert np.mean(inside, axis=0).min() > 0.9  # of each: those at the ends as well
+    assert np.mean(inside, axis=0).max() < 1
 
 
 def test_two_pictures_by_hand():
@@ -54,6 +57,9 @@ def test_two_pictures_by_hand():
     half = 1.96 / math.sqrt(400 * 0.75 * 0.25) / 2
     assert found.loc["x", "high"] - found.loc["x", "strength"] == pytest.approx(half, rel=0.01)
     assert found["wins"].to_dict() == {"x": 300, "y": 100}
+    half *= 0.6745 / 1.96  # the quartiles of the normal distribution
+    narrow = rank_votes(votes, level=0.5)
+    assert narrow.loc["x", "high"] - narrow.loc["x", "strength"] == pytest.approx(half, rel=0.01)
 
 
 def test_labels_rank_a_setting_over_all_its_pictures():
