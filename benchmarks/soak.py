@@ -244,8 +244,8 @@ class Soak:
     def _damage(self, job: Job, how: str) -> bool:
         folder = self.rng.choice(job.folders())
         names = ["image.png", "history.csv", "result.json", "state.pt", "run.json", "held_out.csv"]
-        if how == "changed":  # sums are of what a complete run's record names
-            names = names[:2] if (folder / "result.json").exists() else []
+        if how == "changed":  # sums are of what a complete run's record names, and of states
+            names = names[:2] if (folder / "result.json").exists() else ["state.pt"]
         files = [folder / name for name in names if (folder / name).exists()]
         if not files:
             return False

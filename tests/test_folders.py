@@ -415,13 +415,17 @@ def test_one_bad_result_json_is_a_failed_row(swept, text):
     assert (swept.table["status"] == "complete").all()
 
 
-@pytest.mark.parametrize("state", ["cut", "no keys", "no list"])
+@pytest.mark.parametrize("state", ["cut", "one bit", "no keys", "no list"])
 def test_a_damaged_state_fails_its_run_and_heals_when_it_is_retried(tmp_path, state):
     (cell,) = grid(*PAIR, [TINY], TINY)
     folder = halfway(tmp_path / cell.key)
     path = folder / "state.pt"
     if state == "cut":
         path.write_bytes(path.read_bytes()[:999])
+    elif state == "one bit":  # of a pixel, in the middle of the largest tensor
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
     else:
         kept = torch.load(path, weights_only=True)
         torch.save({"config": kept["config"]} if state == "no keys" else [1], path)

@@ -17,7 +17,7 @@ from stylelab.files import check_writable, read_file, reason, visible_files, wri
 from stylelab.images import Source, encode_image
 from stylelab.training.folders import check_folder, held, keep
 from stylelab.training.identity import StyleSources
-from stylelab.training.result import Result, begun, resume
+from stylelab.training.result import Result, begun, resume, unpack_state
 from stylelab.training.transfer import Transfer
 
 STATES = "states"  # the folder of a run's kept states, in the run's own
@@ -101,9 +101,7 @@ def read_state(run: str | os.PathLike[str], step: int) -> dict[str, Any]:
     path = states[step]
     try:
         content = read_file(path)
-        state: dict[str, Any] = torch.load(
-            io.BytesIO(content), weights_only=True, map_location="cpu"
-        )
+        state: dict[str, Any] = unpack_state(content)
         if not isinstance(state, dict) or len(state["rows"]) != step:
             raise ValueError("it is no state of that step")
     except Exception as error:  # cut short, or another file

@@ -13,6 +13,7 @@ from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from torch import Tensor
 from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.device import peak_memory_mb
 from stylelab.errors import InputError
-from stylelab.files import write_together
+from stylelab.files import read_file, write_together
 from stylelab.images import encode_image, load_image
 from stylelab.objectives import by_group
 from stylelab.presets import preset_name
@@ -122,7 +123,7 @@ class Result:
                 own = {"schema", "preset", "last_losses", "files"}
                 info = {k: v for k, v in info.items() if k not in own}
             else:
-                state = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
+                state = unpack_state(read_file(folder / "state.pt"))
                 config = _read_config(state["config"], folder)
             history = pd.read_csv(folder / "history.csv")
             if history.empty or history.isna().to_numpy().any():
@@ -162,6 +163,17 @@ class Result:
 
 class Unreadable(InputError):
     """A saved run that is not damaged, and that this process cannot read."""
+
+
+def unpack_state(content: bytes) -> Any:
+    """What a state file holds, once its checksums were compared, which ``torch.load`` does not do.
+
+    Raises whatever error shows that the file is damaged.
+    """
+    with ZipFile(io.BytesIO(content)) as parts:
+        if changed := parts.testzip():
+            raise ValueError(f"'{changed}' in it is not as it was written")
+    return torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
 
 
 class Damaged(InputError):
