@@ -151,13 +151,13 @@ class Result:
             figure = Figure(figsize=(5, 3.4), layout="constrained")
             plot_losses(self.history, figure.subplots())
         picture = show(self.image, "The stylised image", repr(self))
-        total = f"a total of {self.losses['total']:.3g} as saved"
+        total = f"total of the saved picture: {self.losses['total']:.3g}"
         if self.info.get("outside", 0) >= 0.001:
-            total += f", with {self.info['outside']:.1%} of the values clipped"
-        curve = show(figure, f"Loss curves of the run, whose picture has {total}", total)
+            total += f" ({self.info['outside']:.1%} of its values were clipped)"
+        curve = show(figure, f"Loss curves of the run; {total}", total.capitalize())
         flex = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
         changed = escape(str(self.config.changed()))
-        settings = f"<p>Settings beside those of the preset paper: {changed}</p>"
+        settings = f"<p>Settings that differ from the preset paper: {changed}</p>"
         return f'<div style="{flex}">{picture.html}{curve.html}</div>{settings}'
 
 
