@@ -83,7 +83,7 @@ def test_it_shows_itself_with_words(result):
     assert shown.count("<img") == shown.count(' alt="') == 2
     assert "48x64, after 6 steps" in shown
     assert "&#x27;size&#x27;: [48, 64]" in shown
-    assert 'alt="Loss curves of the run, whose picture has a total of' in shown
+    assert 'alt="Loss curves of the run; total of the saved picture: ' in shown
 
 
 def test_settings_are_escaped(result):
