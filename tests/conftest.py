@@ -7,7 +7,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch; kernels and commands in
 import pytest
 import torch
 
-from stylelab import PRESETS, Config, load_image, sample
+from stylelab import PRESETS, Config, keep_states, load_image, sample, stylize
+
+PAIR = sample("chenonceau"), sample("night_cafe")
+TINY = Config(
+    size=(32, 48), steps=6, weights="random", normalise="none", device="cpu", precision="float32",
+    content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -24,6 +30,14 @@ def style():
 def small() -> Config:
     """The paper's settings, small enough for a test; float32, so that numbers can be compared."""
     return replace(PRESETS["paper"], size=(48, 64), steps=6, precision="float32", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A complete run of PAIR and TINY with the states after two, four and six steps; only read."""
+    out = tmp_path_factory.mktemp("kept") / "run"
+    stylize(*PAIR, TINY, out, keep_states(out, every=2), progress=False)
+    return out
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import PAIR, TINY
 
 from stylelab import (
-    Config,
     InputError,
     Result,
     Transfer,
@@ -17,25 +17,10 @@ from stylelab import (
     keep_states,
     kept_states,
     load_image,
-    sample,
     stylize,
 )
 from stylelab.cli import main
 from stylelab.training.folders import LOCK
-
-PAIR = sample("chenonceau"), sample("night_cafe")
-TINY = Config(
-    size=(32, 48), steps=6, weights="random", normalise="none", device="cpu", precision="float32",
-    content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"),
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A complete run of six steps with the states after two, four and six."""
-    out = tmp_path_factory.mktemp("branches") / "run"
-    stylize(*PAIR, TINY, out, keep_states(out, every=2), progress=False)
-    return out
 
 
 def contents(folder):

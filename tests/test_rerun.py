@@ -1,6 +1,9 @@
 import json
+import shlex
 import shutil
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from stylelab import (
     InputError,
     branch,
     keep_states,
+    kept_states,
     load_image,
     rerun,
     sample,
@@ -97,9 +101,16 @@ def test_what_cannot_be_made_again_is_told_in_a_line(shared, tmp_path):
         rerun(tmp_path / "run" / "image.png")
 
 
-def test_a_branch_is_told_from_a_run(shared):
-    pair = shared / "my_chenonceau.png", shared / "my_night_cafe.png"
-    stylize(*pair, BASE, shared / "long", on_step=keep_states(shared / "long", 1))
-    branch(*pair, shared / "long", 1, shared / "branch", style_weight=5000)
-    with pytest.raises(InputError, match=r"is a branch: .*stylelab branch makes it again"):
-        rerun(shared / "branch" / "image.png")
+def test_a_branch_names_the_run_and_the_command_that_makes_it_again(shared, monkeypatch):
+    monkeypatch.chdir(shared)
+    stylize("my_chenonceau.png", "my_night_cafe.png", BASE, "long", keep_states("long", 1))
+    branch("my_chenonceau.png", "my_night_cafe.png", "long", 1, "a branch", style_weight=5000)
+    with pytest.raises(InputError) as error:
+        rerun("a branch/image.png")
+    state = sha256(kept_states("long")[1].read_bytes()).hexdigest()[:12]
+    words, command = str(error.value).split(" folder: ")
+    assert "is a branch of a run of my_chenonceau.png and my_night_cafe.png" in words
+    assert f"after step 1 (SHA-256 {state})" in words
+    main(shlex.split(command.replace("RUN", "long").replace("OUT", "again"))[1:])
+    made = [Path(folder, "image.png").read_bytes() for folder in ("a branch", "again", "long")]
+    assert made[0] == made[1] != made[2]

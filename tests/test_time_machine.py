@@ -4,34 +4,19 @@ import threading
 
 import pytest
 import torch
+from conftest import PAIR
 
 from stylelab import (
-    Config,
     InputError,
     TimeMachine,
     Transfer,
     branch,
-    keep_states,
     kept_states,
     load_image,
-    sample,
-    stylize,
 )
 from stylelab.widgets.pictures import encode
 
-PAIR = sample("chenonceau"), sample("night_cafe")
-TINY = Config(
-    size=(32, 48), steps=6, weights="random", normalise="none", device="cpu", precision="float32",
-    content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"),
-)  # fmt: skip
 WAIT = 60  # seconds, for what takes one
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    out = tmp_path_factory.mktemp("machine") / "run"
-    stylize(*PAIR, TINY, out, keep_states(out, every=2), progress=False)
-    return out
 
 
 def test_scrubbing_shows_the_kept_pictures_and_their_losses(run):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from stylelab.config import Config
+from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.device import pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.images import as_picture, load_image
@@ -101,8 +102,7 @@ def read_made(path: Path) -> tuple[Config, dict[str, Any]]:
         if "network" in config:
             raise InputError(f"'{path}' is the sheet of a training; stylelab train makes it again")
         if "state_sha256" in made:
-            reason = "it began with another run's state; stylelab branch makes it again"
-            raise InputError(f"'{path}' is a branch: {reason}")
+            raise InputError(_of_branch(path, config, made))
         if "" in made["inputs"]:
             reason = "one of its pictures was no file"
             raise InputError(f"'{path}' cannot be made again: {reason}")
@@ -114,6 +114,24 @@ def read_made(path: Path) -> tuple[Config, dict[str, Any]]:
         raise InputError(
             f"'{path}' does not say how it was made; give a PNG that stylelab saved, unedited"
         ) from None
+
+
+def _of_branch(path: Path, config: dict[str, Any], made: dict[str, Any]) -> str:
+    """What a picture branched from, and the command that makes it again."""
+    content, *styles = (name or "PICTURE" for name in made["inputs"])
+    ran, at = Config.from_dict(config), made["branched_at"]
+    weights = [
+        part
+        for name in LOSS_WEIGHTS
+        for part in (f"--{name.replace('_', '-')}", f"{getattr(ran, name):g}")
+    ]
+    command = ["stylelab", "branch", content, "+".join(styles), "RUN", "--step", at, "-o", "OUT"]
+    command += ["--steps", str(ran.steps), *weights]
+    return (
+        f"'{path}' is a branch of a run of {content} and {' + '.join(styles)}, from its state "
+        f"after step {at} (SHA-256 {made['state_sha256'][:12]}); to make it again, name that run's "
+        f"folder: {shlex.join(command)}"
+    )
 
 
 def _own_folders() -> Iterable[Path]:

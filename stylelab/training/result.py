@@ -72,7 +72,7 @@ class Result:
 
     def text(self) -> dict[str, Any]:
         """What the text chunks of its picture hold: the settings, and what `rerun` compares."""
-        told = ("inputs", "precision", "threads", "versions")
+        told = ("inputs", "precision", "threads", "versions", "branched_at")
         made = {k: v for k, v in self.info.items() if k in told or k.endswith(("_sha256", "_id"))}
         return {"config": self.config.to_record(), "made": made}
 
