@@ -61,7 +61,8 @@ VARIANTS = {
     "scales": {"scales": 2, "steps": 9},
     "lbfgs": {"optimizer": "lbfgs", "learning_rate": 1.0},
 }
-TRAINING = {"crop": 32, "side": 40, "style_side": 40, "batch": 1, "every": 2, "steps": 6, **TINY}
+TRAINING = {"crop": 32, "side": 40, "style_side": 40, "batch": 1, "every": 2, "steps": 6}
+TRAINING |= {**TINY, **LAYERS}
 DAMAGES = ("cut", "empty", "gone", "changed")
 FAULTS = (
     "kill", "kill", "kill", "end", "interrupt", "full disk", "other picture", "no picture",
@@ -119,7 +120,7 @@ class Soak:
         return Job(name, out, lambda: stylize(self.photo, self.style, config, out, progress=False))
 
     def _sweep(self) -> Job:
-        out, axes = self.place / "sweep", {"style_weight": [10, 100, 1000], "seed": [0, 1]}
+        out, axes = self.place / "sweep", {"style_weight": [10, 1000], "seed": [0, 1]}
         runs = grid(str(self.photo), str(self.style), axes, BASE)
 
         def make() -> None:
@@ -132,6 +133,8 @@ class Soak:
 
     def _training(self, name: str) -> Job:
         own = {k: v for k, v in TRAINING.items() if k != "normalise"}
+        if name == "johnson":
+            own["method"] = BASE.method  # cheaper than its own
         settings, out = recipe(name, **own), self.place / name
         style = self.style if name == "johnson" else [self.style, *self.spare.iterdir()]
         return Job(
