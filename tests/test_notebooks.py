@@ -1,7 +1,9 @@
+import ast
 import asyncio
 import re
 import runpy
 import time
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -58,6 +60,17 @@ def test_it_is_committed_executed_and_clean(path):
         html = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
         assert html.count("<img ") >= len(pictures), "a figure is missing"
     assert path.stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_alt_texts_and_captions_are_those_of_the_code(path):
+    for cell in code_cells(path):
+        shown = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("show", "play"):
+                for words in node.args[1:]:  # those that are computed have no value here
+                    if isinstance(words, ast.Constant):
+                        assert escape(words.value) in shown, "execute the chapter again"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
