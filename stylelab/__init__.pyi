@@ -72,6 +72,10 @@ from .sweeps.runs import Sweep as Sweep
 from .sweeps.runs import run_all as run_all
 from .sweeps.runs import sweep as sweep
 from .sweeps.table import collect as collect
+from .sweeps.trials import Tuned as Tuned
+from .sweeps.tuning import read_tuning as read_tuning
+from .sweeps.tuning import tune as tune
+from .sweeps.tuning import tune_by_votes as tune_by_votes
 from .sweeps.votes import metric_agreement as metric_agreement
 from .sweeps.votes import rank_votes as rank_votes
 from .sweeps.votes import read_votes as read_votes

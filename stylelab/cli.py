@@ -22,7 +22,7 @@ import tyro
 from stylelab.cli_branches import branch
 from stylelab.cli_networks import paint, train
 from stylelab.cli_place import info, lab, samples
-from stylelab.cli_runs import rerun, table
+from stylelab.cli_runs import rerun, table, tune
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
@@ -235,7 +235,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
         (NETWORKS if command == "train" else METHODS).load_file(Path(early.plugin))
     preset = PRESETS.get(early.preset, Config())
     all_commands = (
-        *(transfer, branch, rerun, reproduce, sweep, table),
+        *(transfer, branch, rerun, reproduce, sweep, tune, table),
         *(train, paint, samples, info, lab),
     )
     commands = {f.__name__: _deferred(f) for f in all_commands}

@@ -1,4 +1,4 @@
-"""The commands ``stylelab rerun`` and ``table``, about runs that were made; see `stylelab.cli`."""
+"""The commands ``stylelab rerun``, ``table`` and ``tune``; see `stylelab.cli`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -56,3 +56,37 @@ def table(
     if against_first:
         found = compare(sweep.table, by)
     print(export(found, out) if out else found.to_string())
+
+
+def tune(
+    search: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")],
+    out: OutFile = None,
+    retry_failed: bool = False,
+    plugin: Path | None = None,
+) -> None:
+    """Search the settings that make metrics best; the same command goes on where it was stopped.
+
+    Args:
+        search: A grid file (TOML) with a table [tune]: metrics, trials and seed.
+        out: The folder of the run folders; by default runs/ and the name of the file.
+        retry_failed: Try again what failed before.
+        plugin: A Python file with a method of your own, which is run first.
+    """
+    from stylelab.errors import InputError
+    from stylelab.sweeps.table import check_table, write_table
+    from stylelab.sweeps.tuning import read_tuning
+    from stylelab.sweeps.tuning import tune as run
+
+    asked = read_tuning(search)
+    out = out or Path("runs") / Path(search).stem
+    for name in ("trials.csv", "table.csv"):
+        check_table(out / name)
+    found = run(**asked, out=out, retry_failed=retry_failed)
+    if len(found.table):
+        write_table(found.table, out / "trials.csv")
+        write_table(found.sweep.table, out / "table.csv")
+    if found.interrupted:
+        raise SystemExit(130)
+    if found.table["status"].eq("failed").all():
+        raise InputError("all trials failed; the column 'error' of trials.csv says why")
+    print(f"{out / 'trials.csv'}: {len(found.table)} trials; the best:\n{found.best.to_string()}")

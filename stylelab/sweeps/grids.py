@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice, pairwise, product
@@ -33,6 +34,7 @@ MOST = 10_000  # runs of a grid, unless more are asked for
 # The shipped grids whose tables are shipped, too; chapters read them.
 TABLES = ("pairs", "scale", "sizes", "ambiguities")
 GridAxes = Mapping[str | tuple[str, ...], Sequence[Any]]
+Axes = dict[str | tuple[str, ...], Any]  # as they stand in a file
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,18 @@ def read_grid(source: str | Path) -> list[Run]:
     Raises:
         InputError: the file cannot be read or is wrong; the message names the line.
     """
+    with grid_file(source) as (pictures, axes, base, given):
+        return grid(*pictures, axes, base, given["most"])
+
+
+@contextmanager
+def grid_file(
+    source: str | Path, *others: str
+) -> Iterator[tuple[tuple[str, str], Axes, Config | Recipe, dict[str, Any]]]:
+    """The pictures, axes and base of a grid file, and all its keys; ``others`` are allowed, too.
+
+    What the block finds wrong in them becomes an error with the file's name and line.
+    """
     path = shipped_grids().get(str(source), Path(source))
     try:
         text = path.read_text("utf-8")
@@ -237,7 +251,7 @@ def read_grid(source: str | Path) -> list[Run]:
     try:
         values = tomli.loads(text)
         given = {"preset": "paper", "most": MOST, "base": {}, "axes": {}, **values}
-        known = ("content", "style", "preset", "network", "most", "base", "axes")
+        known = ("content", "style", "preset", "network", "most", "base", "axes", *others)
         for name in given.keys() - known:
             raise InputError(unknown("key", name, known))
         for name in ("base", "axes"):
@@ -260,9 +274,8 @@ def read_grid(source: str | Path) -> list[Run]:
         if isinstance(listed.get("options"), dict):  # options.strength = [...] makes a table
             own = listed.pop("options")
             listed |= {f"options.{name}": value for name, value in own.items()}
-        axes: GridAxes = {_names(key): value for key, value in listed.items()}
-        pictures = given.get("content", ""), given.get("style", "")
-        return grid(*pictures, axes, base, given["most"])
+        axes: Axes = {_names(key): value for key, value in listed.items()}
+        yield (given.get("content", ""), given.get("style", "")), axes, base, given
     except tomli.TOMLDecodeError as error:
         raise InputError(f"{path.name}: {error}") from None
     except (ValueError, AttributeError, TypeError) as error:

@@ -67,6 +67,18 @@ def _plain(value: object) -> object:
     return f"'{value}" if str(value).startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
+def measured(record: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a table that a run's record fills: losses, metrics, seconds and memory."""
+    losses = {
+        f"{kind}/{k}": v
+        for kind in ("saved", "held_out", "last")
+        for k, v in record.get(f"{kind}_losses", {}).items()
+    }
+    clipped = {"outside": record["outside"]} if "outside" in record else {}
+    ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb")}
+    return {**losses, **clipped, **record.get("metrics", {}), **ends}
+
+
 def collect(out: str | Path) -> pd.DataFrame:
     """The table of all runs in a folder, at any time; see `Sweep.table`."""
     rows: list[dict[str, Any]] = []
@@ -82,16 +94,8 @@ def collect(out: str | Path) -> pd.DataFrame:
         settings = flat({**usual, **spec["config"]})  # which an earlier version did not all have
         pictures = {"content": Path(spec["content"]).stem}
         pictures["style"] = "+".join(Path(name).stem for name in split_styles(spec["style"]))
-        ends = {k: record.get(k) for k in ("seconds", "peak_memory_mb", "error")}
-        losses = {
-            f"{kind}/{k}": v
-            for kind in ("saved", "held_out", "last")
-            for k, v in record.get(f"{kind}_losses", {}).items()
-        }
-        clipped = {"outside": record["outside"]} if "outside" in record else {}
-        measured = record.get("metrics", {})
-        rows.append({"run": path.parent.name, "status": word, **pictures, **settings, **losses})
-        rows[-1] |= {**clipped, **measured, **ends}
+        rows.append({"run": path.parent.name, "status": word, **pictures, **settings})
+        rows[-1] |= {**measured(record), "error": record.get("error")}
     if not rows:
         raise InputError(f"'{out}' holds no sweep; run one, or name another folder")
     table = pd.DataFrame(rows).set_index("run").convert_dtypes()
