@@ -1,5 +1,6 @@
 """The live lab in a browser, in JupyterLab and under Voilà; screenshots are kept."""
 
+import os
 import re
 import runpy
 import shutil
@@ -543,3 +544,40 @@ def test_a_photograph_with_two_clicks_becomes_a_parent(page_of):
     drawn.changes_from(before)
     page.get_by_text("Not quite the eyes?").wait_for()
     page.screenshot(path=SHOTS / "child.png")
+
+
+MACHINE = """from conftest import PAIR, TINY
+from stylelab import TimeMachine, keep_states, stylize
+stylize(*PAIR, TINY, "run", keep_states("run", every=2), progress=False)
+TimeMachine(*PAIR, "run")"""
+
+
+def test_the_time_machine_scrubs_and_branches(page_of, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"), prepend=os.pathsep)
+    page = page_of(MACHINE)
+    page.set_viewport_size({"width": 900, "height": 1000})  # of a notebook beside a list of files
+    picture = Picture(page, "The picture of the run at this step")
+    page.get_by_text("the run at step 6").wait_for()
+    last = picture.pixels
+    page.locator(".stylelab-time-machine .noUi-handle").focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("the run at step 4").wait_for()
+    picture.changes_from(last)
+    seen = []
+    for weight in ("100000", "0"):
+        box = page.get_by_label("style weight")
+        box.fill(weight)
+        box.press("Tab")
+        page.get_by_role("button", name="Branch").click()
+        words = f"from step 4 to 6 with 1 : {float(weight):g} : 10"
+        page.get_by_text(words).wait_for()
+        seen.append(Picture(page, f"The picture of the branch {words}").pixels)
+    assert len({last, *seen}) == 3
+    boxes = [
+        page.locator(
+            f'img[title^="The picture of the branch from step 4"] >> nth={i}'
+        ).bounding_box()
+        for i in (0, 1)
+    ]
+    assert boxes[0]["y"] == boxes[1]["y"]  # side by side
+    page.screenshot(path=SHOTS / "time-machine.png")

@@ -21,6 +21,8 @@ from stylelab.training.result import Result
 from stylelab.training.transfer import Transfer
 from stylelab.widgets.cells import Shown, Worker, fault_words
 from stylelab.widgets.pictures import (
+    CURVE_HEIGHT,
+    WIDTH,
     LossCurve,
     Pace,
     Picture,
@@ -29,6 +31,8 @@ from stylelab.widgets.pictures import (
     message,
     shown_size,
 )
+
+BESIDE = 5 / 6  # of a picture's usual size, so that two branches fit side by side into JupyterLab
 
 
 class TimeMachine(Shown):
@@ -183,11 +187,9 @@ class TimeMachine(Shown):
         except InputError as fault:  # deleted meanwhile, or damaged
             self.message.value = message(str(fault), fault=True)
             return
-        height, width = shown_size(image)
-        self.picture.layout.width, self.picture.layout.height = f"{width}px", f"{height}px"
-        self.picture.value = encode(image)
+        _put(image, self.picture)
         losses = self.history.drop(columns="step").iloc[step - 1].to_dict()
-        self.numbers.value = _table(f"the run at step {step}", losses)
+        self.numbers.value = _words(f"the run at step {step}", losses)
 
 
 class _Branch:
@@ -196,34 +198,36 @@ class _Branch:
     def __init__(self) -> None:
         self.picture = Picture(format="jpeg", tooltip="The picture of the branch")
         self.curve = curve_picture("the branch")
+        self.curve.layout.width = f"{BESIDE * WIDTH:.0f}px"
+        self.curve.layout.height = f"{BESIDE * CURVE_HEIGHT:.0f}px"
         self.curve.layout.visibility = "hidden"
         self.numbers = widgets.HTML()
         self.box = widgets.VBox([self.picture, self.numbers, self.curve])
 
     def draw_picture(self, transfer: Transfer) -> None:
-        self._draw(transfer.image)
-
-    def _draw(self, image: torch.Tensor) -> None:
-        height, width = shown_size(image)
-        self.picture.layout.width, self.picture.layout.height = f"{width}px", f"{height}px"
-        self.picture.value = encode(image)
+        _put(transfer.image, self.picture, BESIDE)
 
     def show(self, result: Result, step: int, before: pd.DataFrame) -> None:
-        self._draw(result.image)
+        _put(result.image, self.picture, BESIDE)
         config = result.config
         weights = " : ".join(f"{getattr(config, name):g}" for name in LOSS_WEIGHTS)
         words = f"from step {step} to {len(result.history)} with {weights}"
         self.picture.tooltip = f"The picture of the branch {words}"
-        self.numbers.value = _table(words, result.losses)
+        self.numbers.value = _words(words, result.losses)
         self.curve.value = LossCurve().draw(result.history)
         self.curve.layout.visibility = "visible"
 
 
-def _table(caption: str, losses: dict[Any, Any]) -> str:
+def _put(image: torch.Tensor, picture: Picture, scale: float = 1.0) -> None:
+    height, width = (f"{scale * side:.0f}px" for side in shown_size(image))
+    picture.layout.height, picture.layout.width = height, width
+    picture.value = encode(image)
+
+
+def _words(caption: str, losses: dict[Any, Any]) -> str:
+    """A caption and, below it, the losses in one line."""
     grouped = by_group({str(name): float(value) for name, value in losses.items()})
-    cells = "".join(
-        f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(name)}</th>'
-        f'<td style="text-align:right">{value:.4g}</td></tr>'
-        for name, value in grouped.items()
+    line = ", ".join(f"{name} {value:.4g}" for name, value in grouped.items())
+    return (
+        f'<div style="line-height:1.4"><b>{html.escape(caption)}</b><br>{html.escape(line)}</div>'
     )
-    return f"<table><caption>{html.escape(caption)}</caption>{cells}</table>"
