@@ -55,6 +55,7 @@ from .sweeps.analysis import compare as compare
 from .sweeps.analysis import interaction as interaction
 from .sweeps.analysis import pareto as pareto
 from .sweeps.analysis import summarise as summarise
+from .sweeps.crate import crate as crate
 from .sweeps.export import export as export
 from .sweeps.export import methods_paragraph as methods_paragraph
 from .sweeps.grids import Run as Run

@@ -31,6 +31,7 @@ def table(
     by: tuple[str, ...] = (),
     against_first: bool = False,
     methods: bool = False,
+    crate: Path | None = None,
 ) -> None:
     """Show or export the table of a sweep, means with intervals, or comparisons within pairs.
 
@@ -40,13 +41,18 @@ def table(
         by: Settings; a row then is a value of them, with means over pairs of pictures.
         against_first: Whether the rows are differences from the first value, within pairs.
         methods: Whether to print, instead, how the runs were made, as a paragraph for a paper.
+        crate: A .zip to write, instead: all runs as an RO-Crate, to publish or to keep.
     """
     from stylelab.errors import InputError
     from stylelab.sweeps.analysis import compare
+    from stylelab.sweeps.crate import crate as write_crate
     from stylelab.sweeps.export import export, methods_paragraph
     from stylelab.sweeps.runs import Sweep
 
     sweep = Sweep.load(runs)
+    if crate:
+        print(write_crate(sweep, crate))
+        return
     if methods:
         print(methods_paragraph(sweep))
         return

@@ -13,6 +13,7 @@ from stylelab.files import write_atomically
 from stylelab.plots import value_text
 from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
+from stylelab.sweeps.table import settings_of
 from stylelab.training.result import read_record
 
 FORMATS = (".csv", ".parquet", ".tex")
@@ -102,7 +103,7 @@ def methods_paragraph(sweep: Sweep) -> str:
 
     many = "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
     usual = flat(Config().to_dict())
-    settings = [str(c) for c in table if c in usual or str(c).startswith("options.")]
+    settings = settings_of(table)
     varied = [c for c in settings if len(table[c].drop_duplicates()) > 1]
     others = [
         f"{c} = {of(c)}"

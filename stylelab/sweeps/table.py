@@ -105,6 +105,12 @@ def collect(out: str | Path) -> pd.DataFrame:
     return table.sort_values(order, key=_sortable) if order else table
 
 
+def settings_of(table: pd.DataFrame) -> list[str]:
+    """The columns of such a table that are settings of its runs, beside the pictures."""
+    known = {*flat(Config().to_dict()), *flat(Recipe(network="johnson").to_dict())}
+    return [str(c) for c in table if c in known or str(c).startswith("options.")]
+
+
 def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if column.name != "size":
         return column
