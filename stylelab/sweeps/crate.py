@@ -107,7 +107,9 @@ def _describe(sweep: Sweep, files: Mapping[str, bytes], licence: str) -> bytes:
     made.get("table.csv")["name"] = "Settings, losses and metrics: a row a run"
     varied = [c for c in settings_of(table) if len(table[c].drop_duplicates()) > 1]
     keys = dict.fromkeys(name.split("/")[0] for name in files if "/" in name)
-    ends = [_add_run(made, sweep.out / key, table.loc[key, varied], credits) for key in keys]
+    ends = [
+        _add_run(made, sweep.out / key, table.loc[[key], varied].iloc[0], credits) for key in keys
+    ]
     failed = sum(f"{key}/result.json" not in files for key in keys)
     root["name"] = f"Runs of stylelab: {sweep.out.resolve().name}"
     root["description"] = f"A sweep of {len(keys)} runs, of which {failed} failed."
@@ -135,9 +137,9 @@ def _add_run(
     for name, sha256 in _inputs(record):
         told = {"name": name, "sha256": sha256, **credits.get(sha256, {})}
         read.append(_add(made, f"#sha256-{sha256}", "CreativeWork", **told))
-    for name, value in settings.dropna().items():
-        told = {"name": name, "value": value.item() if hasattr(value, "item") else value}
-        read.append(_add(made, f"#{key}/{name}", "PropertyValue", **told))
+    for column, value in settings.dropna().items():
+        setting = {"name": column, "value": value.item() if hasattr(value, "item") else value}
+        read.append(_add(made, f"#{key}/{column}", "PropertyValue", **setting))
     action["object"] = read
     versions = dict(record.get("versions", {}))
     version = versions.pop("stylelab", "")
