@@ -180,8 +180,8 @@ class Config(Settings):
     tv_weight: Weight = 10.0
     """Weight of the total variation loss."""
     weigh: Literal["losses", "gradients"] = "losses"
-    """Whether the three weights are factors of the losses, or shares of the gradient: 30, 70 and 0
-    then are 70 % style with every size, network and method. They are gauged once, at the start."""
+    """Whether the three weights are factors of the losses, which suit all sizes, or shares of the
+    gradient at the start: 30, 70 and 0 then are 70 % style with every network and method."""
     content_layers: Layers = ("relu4_4",)
     """Layers whose features hold the content."""
     style_layers: Layers = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "conv5_1")

@@ -1,4 +1,7 @@
-"""Loss weights from shares of the gradient, so that they carry over between sizes and methods."""
+"""Loss weights from shares of the gradient, so that methods and networks can be compared.
+
+From one size to another, loss weights carry over better than shares; docs/large.md has figures.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
