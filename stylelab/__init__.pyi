@@ -73,6 +73,7 @@ from .sweeps.runs import Sweep as Sweep
 from .sweeps.runs import run_all as run_all
 from .sweeps.runs import sweep as sweep
 from .sweeps.table import collect as collect
+from .sweeps.track import track as track
 from .sweeps.trials import Tuned as Tuned
 from .sweeps.tuning import read_tuning as read_tuning
 from .sweeps.tuning import tune as tune

@@ -32,6 +32,7 @@ def table(
     against_first: bool = False,
     methods: bool = False,
     crate: Path | None = None,
+    track: str = "",
 ) -> None:
     """Show or export the table of a sweep, means with intervals, or comparisons within pairs.
 
@@ -42,16 +43,22 @@ def table(
         against_first: Whether the rows are differences from the first value, within pairs.
         methods: Whether to print, instead, how the runs were made, as a paragraph for a paper.
         crate: A .zip to write, instead: all runs as an RO-Crate, to publish or to keep.
+        track: An experiment of MLflow, to which complete runs are logged, each once.
     """
     from stylelab.errors import InputError
     from stylelab.sweeps.analysis import compare
     from stylelab.sweeps.crate import crate as write_crate
     from stylelab.sweeps.export import export, methods_paragraph
     from stylelab.sweeps.runs import Sweep
+    from stylelab.sweeps.track import track as log
 
     sweep = Sweep.load(runs)
     if crate:
         print(write_crate(sweep, crate))
+        return
+    if track:
+        logged, ended = log(sweep, track), (sweep.table["status"] == "complete").sum()
+        print(f"{track}: {logged} runs logged, {ended - logged} were there")
         return
     if methods:
         print(methods_paragraph(sweep))
