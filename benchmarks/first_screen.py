@@ -1,8 +1,8 @@
-"""The README's strips, in docs/results: style weights, a film's frames, and the chapters.
+"""The README's strips, in docs/results: pairs, style weights, a film's frames, and the chapters.
 
-    python benchmarks/first_screen.py [weights] [film] [chapters]
+    python benchmarks/first_screen.py [pairs] [weights] [film] [chapters]
 
-`weights` takes a few minutes, the others some seconds.
+`pairs` and `weights` take some minutes, the others some seconds.
 """
 
 import base64
@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from sides import PAIRS
 from torch import Tensor
 
-from stylelab import PRESETS, Config, StyleNetwork, plot_images, stylize, transition
+from stylelab import PRESETS, Config, StyleNetwork, plot_images, samples, stylize, transition
 from stylelab.applications.films import camera_move
 from stylelab.images import load_image
 from stylelab.sample_pictures import find
@@ -36,6 +36,17 @@ def run(pair: tuple[str, str], config: Config) -> Tensor:
 def strip(name: str, images: Mapping[str, Tensor], **layout: float) -> None:
     figure = plot_images(images, **{"height": 1.5, **layout})
     figure.savefig(RESULTS / f"{name}.webp", format="webp", dpi=110, pil_kwargs={"quality": 82})
+
+
+def pairs() -> None:
+    """Four photographs, each in the style of another painting, by the preset `painting`."""
+    config = replace(PRESETS["painting"], size=(320, 480))
+    made = {f"{title(a)}, {title(b)}": run((a, b), config) for a, b in PAIRS}
+    strip("pairs", made, columns=2, height=2.6)
+
+
+def title(name: str) -> str:
+    return str(samples()["title"][name])
 
 
 def weights() -> None:
@@ -67,7 +78,7 @@ def chapters() -> None:
     strip("chapters", images, columns=5, height=1.5)
 
 
-ALL = {"weights": weights, "film": film, "chapters": chapters}
+ALL = {"pairs": pairs, "weights": weights, "film": film, "chapters": chapters}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

@@ -44,7 +44,8 @@ def made(tmp_path, monkeypatch):
 
 
 def test_each_run_is_logged_once_with_its_settings_steps_and_picture(made, tmp_path, store):
-    mlflow = pytest.importorskip("mlflow")
+    import mlflow
+
     done = made([0, 1])
     assert track(done, "castle", store) == 2
     client = mlflow.MlflowClient(tracking_uri=store)
@@ -73,7 +74,6 @@ def test_each_run_is_logged_once_with_its_settings_steps_and_picture(made, tmp_p
 
 
 def test_the_command_logs_runs_and_says_how_many(made, store, monkeypatch, capsys):
-    pytest.importorskip("mlflow")
     made([0])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     main(["table", "runs", "--track", "garden"])
