@@ -17,7 +17,7 @@ from stylelab import (
     style_distance,
 )
 from stylelab.maths.distances import similarity_divergence
-from stylelab.maths.statistics import Cloud, divergence, transport
+from stylelab.maths.statistics import Cloud, covariance, divergence, transport
 from stylelab.metrics import (
     SAME,
     STYLE_LAYERS,
@@ -145,6 +145,19 @@ def test_each_layer_has_its_transport_distance(image, other):
 def cloud(points):
     """Points (P, C) as a map (1, C, 1, P)."""
     return Cloud.of(torch.tensor(points).mT[None, :, None])
+
+
+def test_channels_that_depend_on_each_other_are_a_cloud():
+    """As those of a calm picture, whose covariance, in float32, is not positive definite."""
+    generator = torch.Generator().manual_seed(0)
+    few = torch.randn(3, 720, generator=generator).relu() + 5
+    features = (torch.rand(512, 3, generator=generator) @ few).view(1, 512, 24, 30)
+    cov = covariance(features)[1][0].double()
+    least = 1e-6 * cov.diagonal().mean() * torch.eye(512)
+    assert torch.linalg.cholesky_ex(cov + least).info > 0
+    cloud = Cloud.of(features)
+    assert (cloud.factor.mT @ cloud.factor - cov).norm() < 1e-5 * cov.norm()
+    assert transport(cloud, cloud) < 1e-9
 
 
 def test_transport_by_hand():

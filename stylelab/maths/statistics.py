@@ -131,7 +131,11 @@ class Cloud(NamedTuple):
             return cls(mean.double(), (points - mean).double() / positions**0.5, positions)
         cov = covariance(features)[1][0].double()
         least = 1e-6 * cov.diagonal().mean().clamp_min(TINY)  # for channels that never fire
-        factor = torch.linalg.cholesky(cov + least * torch.eye(channels).to(cov)).mT
+        cov += least * torch.eye(channels).to(cov)
+        factor, failed = torch.linalg.cholesky_ex(cov, upper=True)
+        if failed:  # rounding to float32 has made some of the smallest eigenvalues negative
+            values, vectors = torch.linalg.eigh(cov)
+            factor = values.clamp_min(0).sqrt()[:, None] * vectors.mT
         return cls(mean.double(), factor, positions)
 
 
