@@ -29,7 +29,8 @@ STRIP = replace(PRESETS["fast"], size=(200, 300), steps=80)
 
 def run(pair: tuple[str, str], config: Config) -> Tensor:
     """The picture of a run, (1, 3, H, W); runs/first_screen keeps it."""
-    out = Path("runs", "first_screen", f"{Path(pair[0]).stem}-{abs(hash(config)) % 10**8}")
+    name = f"{Path(pair[0]).stem}-{config.method}-{config.style_weight:g}"
+    out = Path("runs", "first_screen", name)
     return stylize(*map(find, pair), config, out).image
 
 
