@@ -14,6 +14,7 @@ TINY = Config(
     size=(32, 48), steps=6, weights="random", normalise="none", device="cpu", precision="float32",
     content_layers=("relu2_1",), style_layers=("relu1_1", "relu2_1"),
 )  # fmt: skip
+BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 
 
 @pytest.fixture

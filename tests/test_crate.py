@@ -3,19 +3,17 @@
 import hashlib
 import sys
 import zipfile
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
+from conftest import BASE
 from rocrate.rocrate import ROCrate
 
 import stylelab.sweeps.runs
-from stylelab import PRESETS, InputError, Result, Sweep, crate, sweep
+from stylelab import InputError, Result, Sweep, crate, sweep
 from stylelab.cli import main
 from stylelab.training.identity import Inputs
-
-BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from conftest import BASE
 
 import stylelab.sweeps.runs
 from stylelab import (
-    PRESETS,
     InputError,
     Result,
     Sweep,
@@ -43,7 +43,6 @@ from stylelab.sweeps.grids import (
     summary,
 )
 
-BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 PAIR = ("chenonceau", "night_cafe")
 TWELVE = {"style_weight": [10, 100, 1000], "size": [(32, 48), (48, 64)], "tv_weight": [0, 10]}
 VARIES = ["seconds", "peak_memory_mb"]

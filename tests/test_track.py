@@ -1,18 +1,16 @@
 """Runs in MLflow: a store in a file, without a network."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from conftest import BASE
 
 import stylelab.sweeps.runs
-from stylelab import PRESETS, InputError, Result, sweep, track
+from stylelab import InputError, Result, sweep, track
 from stylelab.cli import main
-
-BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 
 
 @pytest.fixture(scope="module")

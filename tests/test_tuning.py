@@ -9,10 +9,10 @@ from statistics import median
 import pandas as pd
 import pytest
 import torch
+from conftest import BASE
 
 import stylelab.sweeps.runs
 from stylelab import (
-    PRESETS,
     Ballot,
     InputError,
     Result,
@@ -26,7 +26,6 @@ from stylelab.cli import main
 from stylelab.sweeps.search import STARTUP, Range, Space
 from stylelab.sweeps.trials import Judge, Trial
 
-BASE = replace(PRESETS["paper"], size=(32, 48), steps=2, device="cpu")
 PAIR = ("chenonceau", "night_cafe")
 WEIGHT = {"style_weight": (10, 100_000, "log")}
 

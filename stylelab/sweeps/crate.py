@@ -17,7 +17,7 @@ from stylelab.errors import InputError
 from stylelab.files import write_atomically
 from stylelab.sample_pictures import data_folder
 from stylelab.sweeps.runs import ENDED, Sweep
-from stylelab.sweeps.table import settings_of
+from stylelab.sweeps.table import settings_of, varying
 from stylelab.training.result import read_record
 
 METADATA = "ro-crate-metadata.json"
@@ -54,7 +54,6 @@ def crate(sweep: Sweep, path: str | Path, licence: str = "") -> Path:
             entry.external_attr = 0o644 << 16
             packed = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED
             archive.writestr(entry, files[name], packed)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
     return path
 
@@ -105,7 +104,7 @@ def _describe(sweep: Sweep, files: Mapping[str, bytes], licence: str) -> bytes:
             told["encodingFormat"] = KINDS[Path(name).suffix]
         made.add_file(io.BytesIO(content), name, properties=told)
     made.get("table.csv")["name"] = "Settings, losses and metrics: a row a run"
-    varied = [c for c in settings_of(table) if len(table[c].drop_duplicates()) > 1]
+    varied = varying(table, settings_of(table))
     keys = dict.fromkeys(name.split("/")[0] for name in files if "/" in name)
     ends = [
         _add_run(made, sweep.out / key, table.loc[[key], varied].iloc[0], credits) for key in keys

@@ -13,7 +13,7 @@ from stylelab.files import write_atomically
 from stylelab.plots import value_text
 from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
-from stylelab.sweeps.table import settings_of
+from stylelab.sweeps.table import settings_of, varying
 from stylelab.training.result import read_record
 
 FORMATS = (".csv", ".parquet", ".tex")
@@ -104,7 +104,7 @@ def methods_paragraph(sweep: Sweep) -> str:
     many = "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
     usual = flat(Config().to_dict())
     settings = settings_of(table)
-    varied = [c for c in settings if len(table[c].drop_duplicates()) > 1]
+    varied = varying(table, settings)
     others = [
         f"{c} = {of(c)}"
         for c in settings

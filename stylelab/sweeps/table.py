@@ -3,6 +3,7 @@
 import contextlib
 import json
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def collect(out: str | Path) -> pd.DataFrame:
     table = pd.DataFrame(rows).set_index("run").convert_dtypes()
     own = sorted(str(column) for column in table if str(column).startswith("options."))
     known = ["content", "style", *(c for c in names if c in table), *own]
-    order = [c for c in known if len(table[c].drop_duplicates()) > 1]
+    order = varying(table, known)
     return table.sort_values(order, key=_sortable) if order else table
 
 
@@ -109,6 +110,11 @@ def settings_of(table: pd.DataFrame) -> list[str]:
     """The columns of such a table that are settings of its runs, beside the pictures."""
     known = {*flat(Config().to_dict()), *flat(Recipe(network="johnson").to_dict())}
     return [str(c) for c in table if c in known or str(c).startswith("options.")]
+
+
+def varying(table: pd.DataFrame, columns: Iterable[str]) -> list[str]:
+    """Those of the columns that have more than one value."""
+    return [c for c in columns if len(table[c].drop_duplicates()) > 1]
 
 
 def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":

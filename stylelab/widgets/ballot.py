@@ -18,7 +18,7 @@ from stylelab.files import check_writable, reason
 from stylelab.images import Source, load_image
 from stylelab.sweeps.runs import Sweep
 from stylelab.sweeps.votes import COLUMNS, read_votes
-from stylelab.widgets.pictures import Picture, encode, message, shown_size
+from stylelab.widgets.pictures import Picture, message, put
 
 
 class Ballot:
@@ -101,9 +101,7 @@ class Ballot:
         self.pair = tuple(self.random.sample(sorted(chosen), 2))  # type: ignore[assignment]
         for name, picture in zip(self.pair, self.shown, strict=True):
             image = load_image(self.pictures[name])
-            height, width = shown_size(image)
-            picture.layout.width, picture.layout.height = f"{width}px", f"{height}px"
-            picture.value = encode(image)
+            put(image, picture)
         given = sum(self.votes.values())
         seen = sum(count > 0 for count in self.votes.values())
         self.count.value = message(f"{given} votes; {seen} of {len(self.votes)} pairs seen.")

@@ -90,6 +90,13 @@ def shown_size(image: Tensor) -> tuple[int, int]:
     return round(height * scale), round(width * scale)
 
 
+def put(image: Tensor, picture: widgets.Image, scale: float = 1.0) -> None:
+    """Show an image (1, 3, H, W) in a picture on the page, at ``scale`` times its size there."""
+    height, width = (f"{scale * side:.0f}px" for side in shown_size(image))
+    picture.layout.height, picture.layout.width = height, width
+    picture.value = encode(image)
+
+
 def weight_changes(history: pd.DataFrame) -> list[int]:
     """The steps at which a history's loss weights differ from those of the step before."""
     weights = history[[name for name in LOSS_WEIGHTS if name in history]]

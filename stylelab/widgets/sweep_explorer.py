@@ -14,7 +14,7 @@ from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
 from stylelab.widgets.cells import Shown, fault_words
 from stylelab.widgets.page import on_page
-from stylelab.widgets.pictures import LossCurve, Picture, curve_picture, encode, shown_size
+from stylelab.widgets.pictures import LossCurve, Picture, curve_picture, put
 
 NUMBERS = {  # columns of a sweep's table, and what they are
     "saved/total": "total loss of the saved picture",
@@ -104,9 +104,7 @@ class SweepExplorer(Shown):
     def _show_run(self, key: str, row: dict[Hashable, Any]) -> None:
         folder = self.sweep.out / key
         image = load_image(folder / "image.png")
-        height, width = shown_size(image)
-        self.picture.layout.width, self.picture.layout.height = f"{width}px", f"{height}px"
-        self.picture.value = encode(image)
+        put(image, self.picture)
         self.curve.value = self.curves.draw(pd.read_csv(folder / "history.csv"))
         cells = "".join(
             f'<tr><th scope="row" style="text-align:left;padding-right:1em">{words}'

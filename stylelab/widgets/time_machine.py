@@ -9,7 +9,6 @@ from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
-import torch
 
 from stylelab.config import LOSS_WEIGHTS, Config
 from stylelab.errors import InputError
@@ -27,9 +26,8 @@ from stylelab.widgets.pictures import (
     Pace,
     Picture,
     curve_picture,
-    encode,
     message,
-    shown_size,
+    put,
 )
 
 BESIDE = 5 / 6  # of a picture's usual size, so that two branches fit side by side into JupyterLab
@@ -187,7 +185,7 @@ class TimeMachine(Shown):
         except InputError as fault:  # deleted meanwhile, or damaged
             self.message.value = message(str(fault), fault=True)
             return
-        _put(image, self.picture)
+        put(image, self.picture)
         losses = self.history.drop(columns="step").iloc[step - 1].to_dict()
         self.numbers.value = _words(f"the run at step {step}", losses)
 
@@ -205,10 +203,10 @@ class _Branch:
         self.box = widgets.VBox([self.picture, self.numbers, self.curve])
 
     def draw_picture(self, transfer: Transfer) -> None:
-        _put(transfer.image, self.picture, BESIDE)
+        put(transfer.image, self.picture, BESIDE)
 
     def show(self, result: Result, step: int, before: pd.DataFrame) -> None:
-        _put(result.image, self.picture, BESIDE)
+        put(result.image, self.picture, BESIDE)
         config = result.config
         weights = " : ".join(f"{getattr(config, name):g}" for name in LOSS_WEIGHTS)
         words = f"from step {step} to {len(result.history)} with {weights}"
@@ -216,12 +214,6 @@ class _Branch:
         self.numbers.value = _words(words, result.losses)
         self.curve.value = LossCurve().draw(result.history)
         self.curve.layout.visibility = "visible"
-
-
-def _put(image: torch.Tensor, picture: Picture, scale: float = 1.0) -> None:
-    height, width = (f"{scale * side:.0f}px" for side in shown_size(image))
-    picture.layout.height, picture.layout.width = height, width
-    picture.value = encode(image)
 
 
 def _words(caption: str, losses: dict[Any, Any]) -> str:

@@ -20,9 +20,8 @@ from stylelab.widgets.pictures import (
     LossCurve,
     Pace,
     Picture,
-    encode,
     message,
-    shown_size,
+    put,
 )
 
 BUTTONS = {"run": "Run", "pause": "Pause", "stop": "Stop"}
@@ -191,9 +190,7 @@ class TrainingView(Shown):
     def _show_sheet(self) -> None:
         self._looks = len(self.training.looks)
         image = self.training.sheet
-        height, width = shown_size(image)
-        self.sheet.layout.width, self.sheet.layout.height = f"{width}px", f"{height}px"
-        self.sheet.value = encode(image)
+        put(image, self.sheet)
 
 
 def _curves(training: Training | RingGame) -> list[str]:
