@@ -1,11 +1,12 @@
-"""Random faults over transfers, sweeps and trainings at tiny sizes, for minutes or hours.
+"""Random faults over transfers, sweeps, trainings and uploads at tiny sizes, for minutes or hours.
 
     python benchmarks/soak.py 60
 
 Each round makes a run in a process of its own, which meets a fault: it is killed, interrupted or
 asked to end, its disk is full, its pictures change or go, a second process works in the same
 folder, or files of its folder were cut or changed. Then the same run is made without one, and what
-is in the folders is compared with runs that met no fault.
+is in the folders is compared with runs that met no fault. Between them, whole and damaged pictures
+are uploaded to the lab and as the two parents of a child.
 
 Prints runs, faults, losses and memory; exits with 1 if a completed run was lost or changed, a wrong
 result was kept as right, an error was not in words, a run could not be made again, or memory grew
@@ -30,6 +31,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,8 @@ from stylelab import (
     train,
 )
 from stylelab.sweeps.table import status
+from stylelab.widgets.child import OWN, ChildOfTwo
+from stylelab.widgets.choices import Choices
 
 TINY = {"weights": "random", "normalise": "none", "device": "cpu", "precision": "float32"}
 LAYERS = {"content_layers": ("relu2_1",), "style_layers": ("relu1_1", "relu2_1")}
@@ -63,11 +67,18 @@ VARIANTS = {
     "lbfgs": {"optimizer": "lbfgs", "learning_rate": 1.0},
 }
 TRAINING = {"crop": 32, "side": 40, "style_side": 40, "batch": 1, "every": 2, "steps": 6}
-TRAINING |= {**TINY, **LAYERS}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "johnson": {**LAYERS, "method": BASE.method},  # cheaper than its own
+    "adain": LAYERS,
+    "gan": {"options": {"width": 4}},
+    "cyclegan": {"options": {"width": 4, "blocks": 1}},
+    "dualgan": {"options": {"widths": (4, 8)}},
+    "colourise": {},
+}
 DAMAGES = ("cut", "empty", "gone", "changed")
 FAULTS = (
     "kill", "kill", "kill", "end", "interrupt", "full disk", "other picture", "no picture",
-    "two processes", *DAMAGES,
+    "two processes", "upload", "upload", *DAMAGES,
 )  # fmt: skip
 GROWTH = 50  # MB, from the first half of the time to the second
 
@@ -113,7 +124,8 @@ class Soak:
             self.versions[_sum(path)] = path.read_bytes()
         self.photo, self.style = self.photos / "0.png", self.place / "style.png"
         self.jobs = [self._transfer(name, change) for name, change in VARIANTS.items()]
-        self.jobs += [self._sweep(), self._training("johnson"), self._training("adain")]
+        self.jobs += [self._sweep(), *map(self._training, NETWORKS)]
+        self.child, self.choices = ChildOfTwo(), Choices("chenonceau", "night_cafe")
 
     def _transfer(self, name: str, change: dict[str, Any]) -> Job:
         config = Config(**{**BASE.to_dict(), **change})
@@ -133,13 +145,17 @@ class Soak:
         return Job("sweep", out, make)
 
     def _training(self, name: str) -> Job:
-        own = {k: v for k, v in TRAINING.items() if k != "normalise"}
-        if name == "johnson":
-            own["method"] = BASE.method  # cheaper than its own
-        settings, out = recipe(name, **own), self.place / name
-        style = self.style if name == "johnson" else [self.style, *self.spare.iterdir()]
+        settings, out = {**TRAINING, **TINY, **NETWORKS[name]}, self.place / name
+        del settings["normalise"]
+        style: Any = [self.style, *self.spare.iterdir()]
+        if name in ("gan", "colourise"):
+            style = ()
+            del settings["style_side"]
+        elif name == "johnson":
+            style = self.style
+        asked = recipe(name, **settings)
         return Job(
-            name, out, lambda: train(settings, style, self.photos, out, progress=False, readers=0)
+            name, out, lambda: train(asked, style, self.photos, out, progress=False, readers=0)
         )
 
     # What should hold.
@@ -200,6 +216,10 @@ class Soak:
     def round(self) -> None:
         job = self.rng.choice(self.jobs)
         fault = self.rng.choice(FAULTS)
+        if fault == "upload":
+            self.counts[fault] += 1
+            self._upload()
+            return
         if fault in DAMAGES:
             if not self._damage(job, fault):
                 return
@@ -228,6 +248,44 @@ class Soak:
         self.heal(job)
         self.check(job)
 
+    def _upload(self) -> None:
+        """Give a picture, most often a damaged one, to one of two upload buttons of a page."""
+        content = self.rng.choice(list(self.versions.values()))
+        if self.rng.random() < 0.8:
+            content = _damaged(content, self.rng.choice(("cut", "empty", "changed")), self.rng)
+        name = self.rng.choice(["own.png", "none", "", "two\nlines.png", "a$\\frac{.png"])
+        file = {"name": name, "type": "", "size": len(content), "content": content}
+        value = ({**file, "last_modified": datetime.now(timezone.utc)},)
+        try:
+            if self.rng.random() < 0.5:
+                faults: list[Exception] = []
+                self.choices.on_fault = faults.append
+                kept = dict(self.choices.sources)
+                self.rng.choice([*self.choices.uploads.values()]).set_trait("value", value)
+                for fault in faults:
+                    if "\n" in str(fault) or self.choices.sources != kept:
+                        self.complain("upload", f"{fault}; sources: {len(self.choices.sources)}")
+                for source in self.choices.sources.values():
+                    load_image(source, 64)
+                self.choices.sources = {k: v for k, v in kept.items() if isinstance(v, Path)}
+                return
+            index = self.rng.randrange(2)
+            side, other = self.child.sides[index], self.child.faces[1 - index]
+            side.choice.value = OWN
+            side.upload.set_trait("value", value)
+            if side.upload.value or not self.child.message.value:
+                self.complain("upload", "kept, or no word of it")
+            height, width = side.marks.size
+            for _ in range(2):  # clicks, anywhere
+                places = self.rng.uniform(0, height), self.rng.uniform(0, width)
+                side.marks.points = [*side.marks.points[-1:], list(places)]
+            if self.child.faces[1 - index] is not other:
+                self.complain("upload", "the other parent has changed")
+            if self.rng.random() < 0.2:
+                side.choice.value = self.rng.choice(side.choice.options[:-1])
+        except Exception:
+            self.complain("raw error", traceback.format_exc())
+
     def _begin_again(self, job: Job) -> None:
         for folder in [f for f in self.kept if f == job.out or job.out in f.parents]:
             del self.kept[folder]
@@ -254,15 +312,10 @@ class Soak:
         if not files:
             return False
         path = self.rng.choice(files)
-        content = path.read_bytes()
-        place = self.rng.randrange(max(1, len(content)))
         if how == "gone":
             path.unlink()
-        elif how == "changed" and content:
-            other = bytes([content[place] ^ 1 << self.rng.randrange(8)])
-            path.write_bytes(content[:place] + other + content[place + 1 :])
         else:
-            path.write_bytes(content[: place if how == "cut" else 0])
+            path.write_bytes(_damaged(path.read_bytes(), how, self.rng))
         self.kept.pop(folder, None)
         return True
 
@@ -374,6 +427,15 @@ class Serial:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def _damaged(content: bytes, how: str, rng: random.Random) -> bytes:
+    """A file of which the end is missing, or all, or one bit is another."""
+    place = rng.randrange(max(1, len(content)))
+    if how == "changed" and content:
+        other = bytes([content[place] ^ 1 << rng.randrange(8)])
+        return content[:place] + other + content[place + 1 :]
+    return content[: place if how == "cut" else 0]
 
 
 def _sum(path: Path) -> str:
