@@ -6,11 +6,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 from playwright.sync_api import Browser, Page, Playwright
 
+KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 WAIT = 90_000  # milliseconds, for what takes one or two seconds where nothing else runs
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"]
 SETTINGS = {  # of JupyterLab; cells out of sight are drawn, too, so that heights stand
@@ -71,6 +76,20 @@ def serve(folder: Path, *arguments: str) -> tuple[subprocess.Popen[bytes], str]:
             time.sleep(0.1)
         else:
             return server, f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def page_of(cells: list[nbformat.NotebookNode], *settings: str) -> Iterator[str]:
+    """The address of a page with the outputs of these cells, by Voilà, while the block lasts."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "page.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), path)
+        usual = ["--Voila.port_retries=0", "--Voila.ip=127.0.0.1"]
+        server, url = serve(path.parent, "voila", path.name, *usual, *settings)
+        try:
+            yield url
+        finally:
+            stop(server)
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:

@@ -7,11 +7,10 @@ at the end the divide shows the photograph beside the result. The real run takes
 import io
 import re
 import runpy
-import tempfile
 from pathlib import Path
 
 import nbformat
-from browser import launch, serve, stop, visit
+from browser import launch, page_of, visit
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -122,18 +121,11 @@ def play(page: Page) -> Film:
 
 
 def main() -> None:
-    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    cells = [nbformat.v4.new_code_cell(CELL, metadata={"tags": ["page"]})]
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "a.ipynb")
-        runpy.run_path(str(DEMO / "page.py"))["write"](folder / "lab.ipynb", folder / "a.ipynb")
-        settings = [f"--Voila.config_file_paths={DEMO}", "--Voila.port_retries=0"]
-        server, url = serve(folder, "voila", "lab.ipynb", *settings, "--pool_size=0")
-        try:
-            film = play(visit(launch(playwright), url, 1280, 720))
-        finally:
-            stop(server)
+    looks = runpy.run_path(str(DEMO / "page.py"))["LOOKS"]
+    cells = [nbformat.v4.new_markdown_cell(looks), nbformat.v4.new_code_cell(CELL)]
+    settings = [f"--Voila.config_file_paths={DEMO}", "--pool_size=0"]
+    with page_of(cells, *settings) as url, sync_playwright() as playwright:
+        film = play(visit(launch(playwright), url, 1280, 720))
     film.frames[-1].quantize(256, dither=Image.Dither.NONE).save(OUT / "lab.png", optimize=True)
     film.write(OUT / "lab.webp")
     for path in (OUT / "lab.png", OUT / "lab.webp"):

@@ -4,11 +4,10 @@ A run of 30 steps, and two branches from its middle: ten times the style weight,
 """
 
 import io
-import tempfile
 from pathlib import Path
 
 import nbformat
-from browser import launch, serve, stop, visit
+from browser import launch, page_of, visit
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -40,18 +39,9 @@ def play(page: Page) -> bytes:
 
 
 def main() -> None:
-    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     cells = [nbformat.v4.new_code_cell(CELL)]
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        nbformat.write(
-            nbformat.v4.new_notebook(cells=cells, metadata=kernel), Path(name) / "a.ipynb"
-        )
-        settings = ["--Voila.port_retries=0", "--Voila.ip=127.0.0.1"]
-        server, url = serve(Path(name), "voila", "a.ipynb", *settings)
-        try:
-            shot = play(visit(launch(playwright), url, 920, 1000))
-        finally:
-            stop(server)
+    with page_of(cells) as url, sync_playwright() as playwright:
+        shot = play(visit(launch(playwright), url, 920, 1000))
     Image.open(io.BytesIO(shot)).convert("RGB").save(OUT, quality=80, method=6)
     print(f"{OUT.name}: {OUT.stat().st_size / 1000:.0f} kB")
 

@@ -7,7 +7,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -16,7 +16,9 @@ import pandas as pd
 import pytest
 from axe_core_python.base import AXE_SCRIPT
 from browser import WAIT, launch, serve, stop
+from browser import page_of as serve_page
 from browser import visit as open_page
+from nbformat.v4 import new_code_cell
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -68,7 +70,7 @@ def copy_of_the_lab(folder):
     notebook = nbformat.read(ROOT / "notebooks" / LAB, as_version=4)
     (parameters,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     parameters.source = "QUICK = True"
-    notebook.cells.append(nbformat.v4.new_code_cell("1 + 1"))
+    notebook.cells.append(new_code_cell("1 + 1"))
     nbformat.write(notebook, folder / LAB)
 
 
@@ -478,27 +480,10 @@ def faults(page):
 
 
 @pytest.fixture
-def page_of(tmp_path, visit):
+def page_of(visit):
     """Opens a page with the output of one cell."""
-    servers = []
-
-    def open_page(source):
-        cell = nbformat.v4.new_code_cell(source)
-        kernel = {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
-        }
-        nbformat.write(
-            nbformat.v4.new_notebook(cells=[cell], metadata=kernel), tmp_path / "page.ipynb"
-        )
-        server, url = serve(
-            tmp_path, "voila", "page.ipynb", "--Voila.port_retries=0", "--Voila.ip=127.0.0.1"
-        )
-        servers.append(server)
-        return visit(url)
-
-    yield open_page
-    for server in servers:
-        stop(server)
+    with ExitStack() as pages:
+        yield lambda source: visit(pages.enter_context(serve_page([new_code_cell(source)])))
 
 
 MASKS = """import ipywidgets

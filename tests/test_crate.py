@@ -86,7 +86,7 @@ def test_what_cannot_be_archived_is_said_in_a_line(done, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"should end in \.zip"):
         crate(done, tmp_path / "sweep.tar")
     (done.out / done.table.index[0] / "history.csv").write_text("cut")
-    with pytest.raises(InputError, match=r"is damaged .*; make it again"):
+    with pytest.raises(InputError, match=r"is damaged .*; retry the failed runs"):
         crate(done, tmp_path / "new.zip")
     monkeypatch.setitem(sys.modules, "rocrate.rocrate", None)
     (done.out / done.table.index[0] / "result.json").unlink()

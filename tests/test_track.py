@@ -89,3 +89,17 @@ def test_without_mlflow_a_line_says_how_to_get_it(made, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(InputError, match=r"pip install 'stylelab\[track\]'"):
         track(made([0]), "castle")
+
+
+def test_a_run_that_is_damaged_or_of_a_newer_version_is_said_in_a_line(made, store):
+    done = made([0])
+    folder = done.out / done.table.index[0]
+    record = (folder / "result.json").read_text()
+    history = (folder / "history.csv").read_text()
+    (folder / "history.csv").write_text(history.replace("3.0", "4.0"))  # as long as it was
+    with pytest.raises(InputError, match=r"is damaged \(history.csv .*; retry the failed runs"):
+        track(done, "damaged", store)
+    (folder / "history.csv").write_text(history)
+    (folder / "result.json").write_text(record.replace('"schema": 1', '"schema": 9'))
+    assert done.table["status"].tolist() == ["failed"]  # and so it is left out
+    assert track(done, "newer", store) == 0

@@ -17,8 +17,7 @@ from stylelab.errors import InputError
 from stylelab.files import write_atomically
 from stylelab.sample_pictures import data_folder
 from stylelab.sweeps.runs import ENDED, Sweep
-from stylelab.sweeps.table import settings_of, varying
-from stylelab.training.result import read_record
+from stylelab.sweeps.table import read_complete, settings_of, varying
 
 METADATA = "ro-crate-metadata.json"
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"  # which has sha256
@@ -76,10 +75,7 @@ def _files(sweep: Sweep) -> dict[str, bytes]:
     for key in ended:
         names = ["run.json", "error.json"]
         if (sweep.out / key / "result.json").exists():
-            try:
-                names = ["run.json", "result.json", *read_record(sweep.out / key).get("files", ())]
-            except (ValueError, OSError) as error:
-                raise InputError(f"the run '{key}' is damaged ({error}); make it again") from None
+            names = ["run.json", "result.json", *read_complete(sweep.out / key).get("files", ())]
         found = {name: sweep.out / key / name for name in names}
         files |= {f"{key}/{n}": path.read_bytes() for n, path in found.items() if path.is_file()}
     return files

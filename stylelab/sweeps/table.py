@@ -39,6 +39,14 @@ def status(folder: Path, thorough: bool = True) -> tuple[str, dict[str, Any]]:
         return "failed", {"error": f"'{folder / 'error.json'}' is damaged; retry the failed runs"}
 
 
+def read_complete(folder: Path) -> dict[str, Any]:
+    """The record of a run that ended well; InputError if it is damaged, or of a newer version."""
+    word, record = status(folder)
+    if word == "failed":
+        raise InputError(record["error"])
+    return record
+
+
 def read_spec(folder: Path) -> dict[str, Any] | None:
     """What run.json says of a run, or None if it is missing or damaged."""
     try:

@@ -11,8 +11,7 @@ import pandas as pd
 from stylelab.errors import InputError
 from stylelab.sweeps.grids import flat
 from stylelab.sweeps.runs import Sweep
-from stylelab.sweeps.table import measured
-from stylelab.training.result import read_record
+from stylelab.sweeps.table import measured, read_complete
 
 KEY = "stylelab.run"  # the tag that names the run's folder
 ARTIFACTS = ("image.png", "result.json")
@@ -72,10 +71,7 @@ def _logged(client: Any, place: str) -> Iterator[Any]:
 
 
 def _log(mlflow: Any, client: Any, place: str, folder: Path) -> None:
-    try:
-        record = read_record(folder)
-    except (ValueError, OSError) as error:
-        raise InputError(f"the run in '{folder}' is damaged ({error}); make it again") from None
+    record = read_complete(folder)
     entities, end = mlflow.entities, int((folder / "result.json").stat().st_mtime * 1000)
     start = end - int(1000 * record.get("seconds", 0))
     versions = {f"stylelab.{name}": text for name, text in record.get("versions", {}).items()}

@@ -7,9 +7,12 @@ import anywidget
 import traitlets
 from torch import Tensor
 
+from stylelab.widgets.canvas import CANVAS
 from stylelab.widgets.pictures import encode, shown_size
 
-SCRIPT = """
+SCRIPT = (
+    CANVAS
+    + """
 function render({ model, el }) {
   const canvas = document.createElement("canvas");
   const brush = canvas.getContext("2d");
@@ -44,6 +47,11 @@ function render({ model, el }) {
     }
   }
 
+  function keep(points) {
+    model.set("points", points);
+    model.save_changes();
+  }
+
   function mark(y, x) {
     const points = [...model.get("points")];
     if (points.length < 2) points.push([y, x]);
@@ -51,8 +59,7 @@ function render({ model, el }) {
       const far = points.map(([b, a]) => (b - y) ** 2 + (a - x) ** 2);
       points[far[0] <= far[1] ? 0 : 1] = [y, x];
     }
-    model.set("points", points);
-    model.save_changes();
+    keep(points);
   }
 
   canvas.addEventListener("click", (event) => {
@@ -62,25 +69,10 @@ function render({ model, el }) {
     mark((event.clientY - box.top) * scale, (event.clientX - box.left) * scale);
   });
 
-  canvas.addEventListener("keydown", (event) => {
-    const [height, width] = model.get("size");
-    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (event.key in steps) {
-      const far = event.shiftKey ? 10 : 1;
-      const [y, x] = cursor || [height / 2, width / 2];
-      const [down, across] = steps[event.key];
-      cursor = [Math.min(height, Math.max(0, y + far * down)),
-                Math.min(width, Math.max(0, x + far * across))];
-    } else if (event.key === "Enter" || event.key === " ") {
-      if (cursor) mark(...cursor);
-    } else if (event.key === "Backspace") {
-      model.set("points", model.get("points").slice(0, -1));
-      model.save_changes();
-    } else return;
-    // The notebook has shortcuts of its own on these keys.
-    event.preventDefault();
-    event.stopPropagation();
-    draw();
+  steer(canvas, () => cursor, {
+    move: (to) => { cursor = to; draw(); },
+    act: (at) => { if (cursor) mark(...at); },
+    back: () => keep(model.get("points").slice(0, -1)),
   });
 
   canvas.addEventListener("focus", () => {
@@ -90,22 +82,11 @@ function render({ model, el }) {
   });
   canvas.addEventListener("blur", () => { cursor = null; draw(); });
 
-  async function receive(message, buffers) {
-    if (message.kind !== "picture") return;
-    picture = await createImageBitmap(new Blob([buffers[0]], { type: "image/jpeg" }));
-    draw();
-  }
-  model.on("msg:custom", receive);
-  for (const name of ["points", "size", "words"]) model.on("change:" + name, draw);
-  draw();
-  model.send({ kind: "ready" });
-  return () => {
-    model.off("msg:custom", receive);
-    for (const name of ["points", "size", "words"]) model.off("change:" + name, draw);
-  };
+  return follow(model, ["points", "size", "words"], (found) => { picture = found; }, draw);
 }
 export default { render };
 """
+)
 
 
 class Marks(anywidget.AnyWidget):

@@ -12,13 +12,16 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from stylelab.errors import InputError
 from stylelab.images import Source, load_image, save_image
+from stylelab.widgets.canvas import CANVAS
 from stylelab.widgets.pictures import encode, shown_size
 
 # Colour-blind safe (Petroff 2021), in the order of the plots' lines.
 COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#94a4a2")
 LONGEST = 900  # pixels of a mask's longer side
 
-SCRIPT = """
+SCRIPT = (
+    CANVAS
+    + """
 function render({ model, el }) {
   const bar = document.createElement("div");
   bar.style.cssText = "display:flex; flex-wrap:wrap; gap:8px; align-items:center; margin:4px 0";
@@ -51,7 +54,8 @@ function render({ model, el }) {
     made.addEventListener("click", act);
     bar.appendChild(made);
   }
-  button("Undo", () => keep(model.get("strokes").slice(0, -1)));
+  const undo = () => keep(model.get("strokes").slice(0, -1));
+  button("Undo", undo);
   button("Clear", () => keep([]));
 
   function keep(strokes) {
@@ -121,42 +125,16 @@ function render({ model, el }) {
     keep(strokes);
   });
   canvas.addEventListener("pointerleave", () => { cursor = null; draw(); });
-  canvas.addEventListener("keydown", (event) => {
-    const [height, width] = model.get("size");
-    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (event.key in moves) {
-      const far = event.shiftKey ? 10 : 1;
-      const [y, x] = cursor || [height / 2, width / 2];
-      const [down, across] = moves[event.key];
-      cursor = [Math.min(height, Math.max(0, y + far * down)),
-                Math.min(width, Math.max(0, x + far * across))];
-    } else if (event.key === "Enter" || event.key === " ") {
-      keep([...model.get("strokes"), dab(cursor || [height / 2, width / 2])]);
-    } else if (event.key === "Backspace") {
-      keep(model.get("strokes").slice(0, -1));
-    } else return;
-    // The notebook has shortcuts of its own on these keys.
-    event.preventDefault();
-    event.stopPropagation();
-    draw();
+  steer(canvas, () => cursor, {
+    move: (to) => { cursor = to; draw(); },
+    act: (at) => keep([...model.get("strokes"), dab(at)]),
+    back: undo,
   });
-
-  async function receive(message, buffers) {
-    if (message.kind !== "picture") return;
-    picture = await createImageBitmap(new Blob([buffers[0]], { type: "image/jpeg" }));
-    draw();
-  }
-  model.on("msg:custom", receive);
-  model.on("change:strokes", draw);
-  draw();
-  model.send({ kind: "ready" });
-  return () => {
-    model.off("msg:custom", receive);
-    model.off("change:strokes", draw);
-  };
+  return follow(model, ["strokes"], (found) => { picture = found; }, draw);
 }
 export default { render };
 """
+)
 
 
 class MaskPainter(anywidget.AnyWidget):
