@@ -490,7 +490,8 @@ MASKS = """import ipywidgets
 from stylelab import MaskPainter, sample
 painter, words = MaskPainter(sample("chenonceau"), "sky", "river"), ipywidgets.Label()
 def count(change):
-    words.value = "painted " + " ".join(f"{m.mean():.3f}" for m in painter.masks)
+    top = int(painter.masks[1, 0].any(1).int().argmax())
+    words.value = "painted " + " ".join(f"{m.mean():.3f}" for m in painter.masks) + f" from {top}"
 painter.observe(count, "strokes")
 ipywidgets.VBox([painter, words])"""
 
@@ -507,13 +508,16 @@ def test_a_mask_is_painted_with_the_mouse_and_with_keys(page_of):
     words = page.get_by_text("painted")
     words.wait_for()
     bar = (200 * 40 + 3.14159 * 400) / (box["width"] * box["height"])
-    sky, river = map(float, words.inner_text().split()[1:])
+    sky, river = map(float, words.inner_text().split()[1:3])
     assert sky == pytest.approx(bar, rel=0.05)
     assert river == 0
     page.locator("select").select_option(label="river")
     canvas.focus()
+    page.keyboard.press("Shift+ArrowDown")  # ten pixels from where the mouse is, to 50
     page.keyboard.press("Enter")
     page.wait_for_function("() => !document.body.innerText.includes('0.000')")
+    top = (50 - 20) / box["height"] * 675  # in pixels of the mask; the brush has a radius of 20
+    assert int(words.inner_text().split()[-1]) == pytest.approx(top, abs=3)
     page.screenshot(path=SHOTS / "mask.png")
     page.get_by_role("button", name="Undo").click()
     page.wait_for_function("() => document.body.innerText.includes('0.000')")

@@ -34,7 +34,8 @@ def crate(sweep: Sweep, path: str | Path, licence: str = "") -> Path:
     folder gives the same bytes.
 
     Args:
-        licence: of the archive, as an address: https://creativecommons.org/licenses/by/4.0/
+        licence: of the archive, as an address: https://creativecommons.org/licenses/by/4.0/. An
+            RO-Crate must have one; without it, the archive says that none was given.
 
     Raises:
         InputError: rocrate is missing, no run has ended, a run is damaged, or the file is no crate.
@@ -92,8 +93,11 @@ def _describe(sweep: Sweep, files: Mapping[str, bytes], licence: str) -> bytes:
     root["conformsTo"] = _add(
         made, PROFILE, "CreativeWork", name="Process Run Crate", version="0.5"
     )
-    if licence:
-        root["license"] = _add(made, licence, "CreativeWork", name=licence)
+    root["license"] = (
+        _add(made, licence, "CreativeWork", name=licence, description="Licence of this archive")
+        if licence
+        else "No licence was given: ask those who made the runs before using them."
+    )
     for name, content in files.items():
         told = {"contentSize": str(len(content)), "sha256": hashlib.sha256(content).hexdigest()}
         if Path(name).suffix in KINDS:
@@ -128,6 +132,10 @@ def _add_run(
     record = json.loads(last.read_text("utf-8"))
     end = datetime.fromtimestamp(int(last.stat().st_mtime), timezone.utc)
     action = _add(made, f"#{key}", "CreateAction", name=f"Run {key}", endTime=end.isoformat())
+    config = json.loads((folder / "run.json").read_text("utf-8"))["config"]
+    network = f"Training of the network {config.get('network')}"
+    what = network if "network" in config else f"Style transfer by the method {config['method']}"
+    action["description"] = f"{what}, {config['steps']} steps; run.json has all settings"
     read = [made.get(f"{key}/run.json")]
     for name, sha256 in _inputs(record):
         told = {"name": name, "sha256": sha256, **credits.get(sha256, {})}
@@ -138,16 +146,21 @@ def _add_run(
     action["object"] = read
     versions = dict(record.get("versions", {}))
     version = versions.pop("stylelab", "")
-    parts = [
-        _add(made, f"#{n}-{v}", "SoftwareApplication", name=n, version=v)
-        for n, v in versions.items()
-    ]
-    kit = _add(made, f"#stylelab-{version}", "SoftwareApplication", name="stylelab")
+    parts = []
+    for name, text in versions.items():
+        page = (
+            "https://www.python.org/" if name == "python" else f"https://pypi.org/project/{name}/"
+        )
+        told = {"name": name, "version": text, "url": page}
+        parts.append(_add(made, f"{page}#{text}", "SoftwareApplication", **told))
+    # A run that failed does not say of which version it was.
+    name = f"#stylelab-{version}" if version else "#stylelab"
+    kit = _add(made, name, "SoftwareApplication", name="stylelab")
     if version:
         kit["version"], kit["softwareRequirements"] = version, parts
     action["instrument"] = kit
     status = "Completed" if complete else "Failed"
-    action["actionStatus"] = {"@id": f"http://schema.org/{status}ActionStatus"}
+    action["actionStatus"] = f"http://schema.org/{status}ActionStatus"
     if complete:
         began = end - timedelta(seconds=int(record.get("seconds", 0)))
         action["startTime"] = began.isoformat()
@@ -181,7 +194,7 @@ def _credits() -> dict[str, dict[str, str]]:
             for row in csv.DictReader(file):
                 told = {
                     "name": row.get("title") or row["file"],
-                    "creditText": row.get("author", ""),
+                    "author": row.get("author", ""),
                     "url": row.get("source_url", ""),
                     "license": row.get("licence", ""),
                 }
