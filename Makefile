@@ -15,7 +15,7 @@ reproduce: .venv/installed  ## run the paper's experiment: runs/reproduce/report
 	@$(TOOK)
 
 test: .venv/installed-test .venv/browser check  ## check and test everything
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --cov=stylelab --cov-report=
+	$(BIN)/python -m pytest --numprocesses 2 --cov=stylelab --cov-report=
 	@echo "coverage: $$($(BIN)/coverage report --format=total) % (.venv/bin/coverage report: by file)"
 	@$(TOOK)
 

@@ -28,7 +28,6 @@ TOKEN = "token-of-a-test"
 OFTEN = 100  # milliseconds from one look at a picture to the next
 REST = 3_000  # milliseconds in which a run that goes on is seen to
 INSTALL = "either apt-get install chromium, or python -m playwright install --with-deps chromium"
-pytestmark = pytest.mark.xdist_group("browser")  # one worker, so one browser and one server each
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +305,7 @@ def test_jupyterlab_plays_the_lab_and_its_kernel_stays_free(jupyterlab, visit):
     )
     lab.press("Stop")
     lab.says("ended, step")
-    lab.choose("size", "150x225 (the paper's)")
+    lab.choose("size", "100x150")
     play(lab, folder)
     mix(page)
     explore(page)
@@ -322,6 +321,7 @@ def test_voila_plays_the_lab(voila, visit):
     lab.prepare("paper")
     page.evaluate("scrollTo(0, 0)")
     panel = page.locator(".stylelab-panel").bounding_box()
+    lab.choose("size", "100x150")
     play(lab, folder)
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=SHOTS / "voila.png")
