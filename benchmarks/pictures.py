@@ -108,7 +108,7 @@ def main() -> None:
         def settings(name: str, tall: bool = tall) -> Config:
             config = PRESETS[name]
             if options.quick:
-                config = replace(config, size=TINY, steps=12)
+                config = replace(config, size=TINY, steps=6)
             elif name == "fast":
                 config = replace(config, size=LARGE)
             return replace(config, size=config.size[::-1]) if tall else config

@@ -115,7 +115,7 @@ def config():
 
 
 def test_a_film_flickers_half_as_much_as_its_frames_one_by_one(clip, config):
-    frames, flows = clip
+    frames, flows = clip[0][:4], clip[1][:3]
     alone = []
     for frame in frames:
         transfer = Transfer(frame, STYLE, config)
@@ -123,7 +123,7 @@ def test_a_film_flickers_half_as_much_as_its_frames_one_by_one(clip, config):
         alone.append(transfer.image)
     numbers = []
     painted = film(frames, STYLE, config, on_frame=lambda i, t: numbers.append((i, t.steps_done)))
-    assert numbers == [(0, 24), *((i, 12) for i in range(1, 6))]
+    assert numbers == [(0, 24), *((i, 12) for i in range(1, 4))]
     assert torch.equal(painted[0], alone[0])
     assert warping_error(painted, flows) < 0.5 * warping_error(alone, flows)
 

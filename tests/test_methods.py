@@ -122,7 +122,7 @@ def test_the_total_falls(name, config, content, style):
 @every_method
 @pytest.mark.parametrize("changes", [{}, {"precision": "bfloat16", "memory": "low"}], ids=str)
 def test_the_same_settings_give_the_same_bytes(name, config, content, style, changes):
-    config = replace(config, steps=2, **changes)
+    config = replace(config, size=(32, 48), steps=2, **changes)
     first, second = (Transfer(content, style.clone(), config) for _ in range(2))
     for transfer in (first, second):
         list(transfer)

@@ -493,12 +493,12 @@ def test_the_estimate_counts_steps_and_pixels():
 
 
 def test_a_run_ends_early_below_the_objective_that_is_asked_for(tmp_path):
-    base = replace(BASE, steps=200)
+    base = replace(BASE, steps=60)
     total = quick(tmp_path, [base]).histories["total"]
     goal = float(total.iloc[3:].min() * 1.5)
     done = quick(tmp_path / "early", [replace(base, stop_below=goal)])
     early = done.histories["total"]
-    assert len(early) < 200
+    assert len(early) < 60
     assert early.iloc[-1] < goal <= early.iloc[:-1].min()
     assert done.table["status"].tolist() == ["complete"]
 
