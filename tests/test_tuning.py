@@ -169,6 +169,11 @@ def test_several_metrics_have_a_front(tmp_path, made):
     assert len(done.best) == 4
     ax = plot_front(done.table, done.metrics, "style_weight")
     assert len(ax.lines[1].get_xdata()) == 4
+    points = sorted(zip(*ax.lines[1].get_data(), strict=True))
+    for written, (x, y) in zip(ax.texts, points, strict=True):  # on the side that no run is on
+        ax.figure.draw_without_rendering()
+        box, at = written.get_window_extent(), ax.transData.transform((x, y))
+        assert box.x1 < at[0] or box.y1 < at[1]
     best = quick(tmp_path, WEIGHT, {"style_distance": 1, "ssim": 2}, trials=4)
     assert len(best.best) == 1
     expected = best.table["style_distance"] - 2 * 0.5

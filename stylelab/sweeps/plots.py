@@ -190,8 +190,15 @@ def plot_front(table: pd.DataFrame, metrics: tuple[str, str], label: str) -> Axe
         ax = plt.subplots(figsize=(6, 4.5), layout="constrained")[1]
         ax.plot(done[across].astype(float), done[up].astype(float), "o", color="0.65", label="runs")
         ax.plot(best[across].astype(float), best[up].astype(float), "o-", label="front")
-        for x, y, value in zip(best[across], best[up], best[label], strict=True):
-            ax.annotate(value_text(value), (x, y), (6, 4), textcoords="offset points", fontsize=8)
+        # Where no run can be, which is better; beside and below in turns, as neighbours are near.
+        right, top = (name.startswith("-") for name in metrics)
+        beside = ((6 if right else -6, 0), "left" if right else "right", "center")
+        below = ((0, 6 if top else -6), "center", "bottom" if top else "top")
+        for i, (_, run) in enumerate(best.iterrows()):
+            shift, ha, va = below if i % 2 else beside
+            at, text = (run[across], run[up]), plain(value_text(run[label]))
+            ax.annotate(text, at, shift, textcoords="offset points", fontsize=8, ha=ha, va=va)
+        ax.margins(0.15)  # room for the labels
         ax.set(xlabel=across.replace("_", " "), ylabel=up.replace("_", " "))
         ax.set_title(f"labels: {label}", parse_math=False)
         ax.legend(frameon=False)

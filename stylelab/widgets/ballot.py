@@ -79,13 +79,14 @@ class Ballot:
         self.right.on_click(lambda _: self.vote(1))
         self.skip.on_click(lambda _: self.ask())
         self.count = widgets.HTML()
-        wrap = {"flex_flow": "row wrap"}
-        sides = [
-            widgets.VBox([picture, button])
+        # Side by side on a narrow page as well, where both shrink: left and right stay true.
+        self.sides = [
+            widgets.VBox([picture, button], layout={"flex": "0 1 auto", "min_width": "0"})
             for picture, button in zip(self.shown, buttons, strict=False)
         ]
+        self.left.layout.width = self.right.layout.width = "auto"
         question = widgets.HTML(f"<b>{html.escape(asks)}</b>")
-        self.box = widgets.VBox([question, widgets.HBox(sides, layout=wrap), self.skip, self.count])
+        self.box = widgets.VBox([question, widgets.HBox(self.sides), self.skip, self.count])
         self.box.add_class("stylelab-ballot")
         self.pair: tuple[str, str] = ("", "")
         self.ask()
@@ -99,12 +100,14 @@ class Ballot:
         fewest = min(self.votes[p] for p in others)
         chosen = self.random.choice([p for p in others if self.votes[p] == fewest])
         self.pair = tuple(self.random.sample(sorted(chosen), 2))  # type: ignore[assignment]
-        for name, picture in zip(self.pair, self.shown, strict=True):
-            image = load_image(self.pictures[name])
-            put(image, picture)
+        for name, picture, side in zip(self.pair, self.shown, self.sides, strict=True):
+            put(load_image(self.pictures[name]), picture)
+            side.layout.width = picture.layout.width
+            picture.layout.width, picture.layout.height = "100%", "auto"
         given = sum(self.votes.values())
         seen = sum(count > 0 for count in self.votes.values())
-        self.count.value = message(f"{given} votes; {seen} of {len(self.votes)} pairs seen.")
+        votes = "1 vote" if given == 1 else f"{given} votes"
+        self.count.value = message(f"{votes}; {seen} of {len(self.votes)} pairs seen.")
 
     def vote(self, side: int) -> None:
         """Write down that the left (0) or the right (1) picture is better, and ask on."""
