@@ -62,7 +62,8 @@ def main() -> None:
             print(row, flush=True)
     words = (
         f"{given.steps} steps of the preset `fast`. Style distances of the saved pictures, and how "
-        "far they lie from that of the smallest size."
+        "far they lie from that of the smallest size. `python benchmarks/gradient_shares.py "
+        f"--heights {' '.join(map(str, given.heights))} --steps {given.steps}` makes it."
     )
     title = f"Loss weights and shares of the gradient, {rows[0]['size']} to {rows[-1]['size']}"
     name = f"gradient_shares-{given.heights[0]}"

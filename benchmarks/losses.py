@@ -66,8 +66,7 @@ def paint(pair: tuple[str, str], base: Config) -> None:
         result = stylize(*map(sample, pair), config, progress=False)
         images[name], metrics = result.image, result.info["metrics"]
         found = {column: f"{metrics[column]:.3g}" for column in COLUMNS}
-        step = f"{result.info['seconds'] / config.steps:.2f}"
-        rows.append({"style loss": name, "seconds a step": step, **found})
+        rows.append({"style loss": name, **found})
         print(rows[-1], flush=True)
     figure = plot_images(images, columns=3, height=1.9)
     figure.savefig(SHEET, format="webp", dpi=110, pil_kwargs={"quality": 80})

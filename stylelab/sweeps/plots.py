@@ -190,12 +190,12 @@ def plot_front(table: pd.DataFrame, metrics: tuple[str, str], label: str) -> Axe
         ax = plt.subplots(figsize=(6, 4.5), layout="constrained")[1]
         ax.plot(done[across].astype(float), done[up].astype(float), "o", color="0.65", label="runs")
         ax.plot(best[across].astype(float), best[up].astype(float), "o-", label="front")
-        # Where no run can be, which is better; beside and below in turns, as neighbours are near.
+        # On the better side of the front, where no run can be: beside its steep half, else below.
         right, top = (name.startswith("-") for name in metrics)
         beside = ((6 if right else -6, 0), "left" if right else "right", "center")
         below = ((0, 6 if top else -6), "center", "bottom" if top else "top")
         for i, (_, run) in enumerate(best.iterrows()):
-            shift, ha, va = below if i % 2 else beside
+            shift, ha, va = beside if (2 * i < len(best)) != right else below
             at, text = (run[across], run[up]), plain(value_text(run[label]))
             ax.annotate(text, at, shift, textcoords="offset points", fontsize=8, ha=ha, va=va)
         ax.margins(0.15)  # room for the labels

@@ -145,6 +145,9 @@ class Space:
         Args:
             told: proposals with their values, all to be made small.
             known: settings that are not to be proposed.
+
+        Raises:
+            InputError: Optuna is missing.
         """
         optuna = load_optuna()
         kinds = {" ".join(names): _kind(optuna, axis) for names, axis in self.axes.items()}

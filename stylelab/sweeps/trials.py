@@ -31,7 +31,8 @@ class Trial:
     status: str
     """complete if all its runs are, failed if one is, else pending."""
     record: dict[str, Any]
-    """Means over its runs of what a sweep's table has; or the error of one of them."""
+    """Means over its runs of the columns of a sweep's table, such as losses, metrics, seconds and
+    peak_memory_mb (MB); for a failed trial, the error of one of them."""
 
 
 def read_trial(space: Space, out: Path, settings: Settings) -> Trial:
@@ -90,7 +91,10 @@ class Judge:
         self.names = ("weighted",) if self.weights else tuple(self.columns)
 
     def values(self, trial: Trial) -> list[float]:
-        """What is to be small of a complete trial: each metric, or their weighted sum."""
+        """What is to be small of a complete trial: each metric, or their weighted sum.
+
+        Metrics that are better high are negated. InputError if the runs do not have one of them.
+        """
         found = []
         for name in self.columns:
             if (plain := name.removeprefix("-")) not in trial.record:

@@ -49,7 +49,8 @@ def tune(
         seed: of the first six trials, drawn by chance, and of the model that proposes the others.
 
     Raises:
-        InputError: Optuna is missing, or an axis, a value or a metric is not allowed.
+        InputError: Optuna is missing, an axis, a value, a metric or its weight is not allowed, or
+            ``out`` cannot be written.
     """
     judge, space, out = Judge(metrics), Space(str(content), str(style), axes, base), Path(out)
     if trials < 1:
@@ -95,8 +96,8 @@ def tune_by_votes(
     """Search the settings that people like best: make runs, have them compared, call again.
 
     Each call ranks what was voted on (`rank_votes`) and makes ``more`` trials that a model of the
-    ranking proposes. Where a picture has no vote yet, none is made: show ``Ballot(tuned.sweep,
-    votes)`` first.
+    ranking proposes. As long as a trial has no vote, a call makes no new ones: vote on the pictures
+    with ``Ballot(tuned.sweep, votes)`` first.
 
     Args:
         content, style, axes, base, out, seed: as for `tune`.
@@ -104,10 +105,11 @@ def tune_by_votes(
         more: trials of a call.
 
     Returns:
-        Trials with their strength, its interval and their votes; those without have none.
+        Trials with their strength in log odds (see `rank_votes`), its interval and their votes;
+        trials without votes have none of these.
 
     Raises:
-        InputError: as for `tune` and `rank_votes`, or the file holds no votes.
+        InputError: as for `tune` and `rank_votes`, or ``votes`` is no file of votes.
     """
     space, out, votes = Space(str(content), str(style), axes, base), Path(out), Path(votes)
     if more < 1:
