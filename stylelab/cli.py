@@ -131,7 +131,8 @@ def reproduce(out: Path = Path("runs/reproduce")) -> None:
     started = time.perf_counter()
     small, large = run(out)
     print(f"figure: {out / 'figure.png'}\nreport: {out / 'report.html'}")
-    print(f"fine detail, large against small enlarged: {detail_ratio(small, large):.1f} times")
+    ratio = detail_ratio(small.image, large.image)
+    print(f"fine detail, large against small enlarged: {ratio:.1f} times")
     print(f"took {time.perf_counter() - started:.0f} s")
 
 

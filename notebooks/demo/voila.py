@@ -26,6 +26,7 @@ c.VoilaConfiguration.file_allowlist = []  # no files: among them are what other 
 # A kernel in which the page has run waits for each next visitor; it takes as much memory as one.
 c.VoilaConfiguration.preheat_kernel = True
 c.VoilaConfiguration.default_pool_size = 1
+c.VoilaKernelManager.fill_delay = 5  # seconds, in which the visitor's page has the processor
 c.VoilaConfiguration.multi_kernel_manager_class = Kernels
 # The kernel of a visitor who went away without a word, say with a flat battery.
 c.MappingKernelManager.cull_idle_timeout = 600

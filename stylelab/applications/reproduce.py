@@ -7,6 +7,7 @@ import matplotlib
 import pandas as pd
 from jinja2 import Template
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from stylelab.config import Config
 from stylelab.errors import InputError
@@ -51,13 +52,13 @@ def reproduce(
     return results[0], results[1]
 
 
-def detail_ratio(small: Result, large: Result) -> float:
+def detail_ratio(small: Tensor, large: Tensor) -> float:
     """Energy of fine detail in the large image over that in the small one, enlarged to its size.
 
-    Above one, the large image holds detail that enlarging the small one cannot give.
+    Above one, the large image (1, 3, H, W) holds detail that enlarging the small one cannot give.
     """
-    height, width = large.image.shape[2:]
-    return detail_energy(large.image) / detail_energy(enlarge(small.image, (height, width)))
+    height, width = large.shape[2:]
+    return detail_energy(large) / detail_energy(enlarge(small, (height, width)))
 
 
 def compare_figure(small: Result, large: Result) -> Figure:
@@ -95,7 +96,7 @@ def report(small: Result, large: Result) -> str:
         weights=" : ".join(f"{weight:g}" for weight in weights),
         config=config,
         figure=show(compare_figure(small, large), f"The photograph, the painting, and {what}").html,
-        detail=f"{detail_ratio(small, large):.1f}",
+        detail=f"{detail_ratio(small.image, large.image):.1f}",
         curves=show(
             losses_figure(small, large),
             "Loss curves of both sizes, which fall steeply at first and slowly later",
