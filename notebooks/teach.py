@@ -225,7 +225,9 @@ def reseal(path: Path, hide: bool) -> None:
     text = path.read_text("utf-8")
     if hide:
         chance = random.Random(f"quiz {path.stem}")
-        block = re.compile(r"options = (\[.*?\])\nright = (\d+)\nwhy = (\".*?\")\n", re.DOTALL)
+        # Within one question: others of the file may be hidden already.
+        one = r"options = (\[(?:(?!options = ).)*?\])\nright = (\d+)\nwhy = (\".*?\")\n"
+        block = re.compile(one, re.DOTALL)
 
         def close(match: re.Match[str]) -> str:
             options, right, why = (toml_value(part) for part in match.groups())

@@ -14,7 +14,7 @@ from stylelab import (
     kept_states,
     load_image,
 )
-from stylelab.widgets.pictures import encode
+from stylelab.widgets.pictures import LossCurve, encode, weight_changes
 
 WAIT = 60  # seconds, for what takes one
 
@@ -45,14 +45,17 @@ def test_a_branch_of_the_machine_is_that_of_the_function(run):
         assert torch.equal(result.image, wanted.image)
     views = machine.beside.children  # side by side
     assert len(views) == 2
-    for view, result, step in zip(views, machine.branches, (2, 4), strict=True):
+    shown = zip(views, machine.branches, (2, 4), (10.0, 0.0), strict=True)
+    for view, result, step, weight in shown:
         picture, numbers, curve = view.children
         assert picture.value == encode(result.image)
         assert (
             f"from step {step} to 6 with 1 : {result.config.style_weight:g} : 10" in numbers.value
         )
         assert f"{result.losses['total']:.4g}" in numbers.value
-        assert bytes(curve.value).startswith(b"\x89PNG")
+        history = result.history.assign(style_weight=[1000.0] * step + [weight] * (6 - step))
+        assert weight_changes(history) == [step + 1]
+        assert curve.value == LossCurve().draw(history), "no line where the weights change"
     assert machine.progress.value == 6
 
 

@@ -5,8 +5,9 @@ time, with its luminance, and an L1 distance keeps it to the true colours. Its w
 frozen, which knows what is sky and what is grass (as in Larsson, Maire and Shakhnarovich 2016); so
 a hundred photographs suffice. The luminance of the result is exactly that of the photograph.
 
-What cannot be known, such as the paint of a car, L1 leaves grey. The network tells where: it
-learns the scale of a Laplace distribution of its errors.
+What cannot be known, such as the paint of a car, L1 gives the median of what it may be: grey, where
+that is many colours. The network tells where: it learns the scale of a Laplace distribution of its
+errors.
 """
 
 from collections.abc import Callable, Sequence

@@ -59,7 +59,8 @@ class TimeMachine(Shown):
         self._worker = Worker(self._find, lambda task, error: self._fail(error))
         self._states = kept_states(run)
         last = read_state(run, max(self._states))
-        config = Config.from_dict(last["config"])
+        self.config = config = Config.from_dict(last["config"])
+        """The settings of the run."""
         # One row a step, from the last state: scrubbing then reads pictures alone.
         self.history = pd.DataFrame(last["rows"].numpy(), columns=last["names"])
         self.history.insert(0, "step", range(1, len(self.history) + 1))
@@ -165,7 +166,7 @@ class TimeMachine(Shown):
                     break
             result = transfer.result()
             self.branches.append(result)
-            view.show(result, step, self.history[:step])
+            view.show(result, step, self.config)
         finally:
             self._set_busy(False)
 
@@ -205,14 +206,19 @@ class _Branch:
     def draw_picture(self, transfer: Transfer) -> None:
         put(transfer.image, self.picture, BESIDE)
 
-    def show(self, result: Result, step: int, before: pd.DataFrame) -> None:
+    def show(self, result: Result, step: int, before: Config) -> None:
         put(result.image, self.picture, BESIDE)
         config = result.config
         weights = " : ".join(f"{getattr(config, name):g}" for name in LOSS_WEIGHTS)
         words = f"from step {step} to {len(result.history)} with {weights}"
         self.picture.tooltip = f"The picture of the branch {words}"
         self.numbers.value = _words(words, result.losses)
-        self.curve.value = LossCurve().draw(result.history)
+        history = result.history.copy()
+        for name in LOSS_WEIGHTS:  # so that a line marks where they change
+            history[name] = [
+                getattr(before if i < step else config, name) for i in range(len(history))
+            ]
+        self.curve.value = LossCurve().draw(history)
         self.curve.layout.visibility = "visible"
 
 
