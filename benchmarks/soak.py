@@ -257,34 +257,39 @@ class Soak:
         file = {"name": name, "type": "", "size": len(content), "content": content}
         value = ({**file, "last_modified": datetime.now(timezone.utc)},)
         try:
-            if self.rng.random() < 0.5:
-                faults: list[Exception] = []
-                self.choices.on_fault = faults.append
-                kept = dict(self.choices.sources)
-                self.rng.choice([*self.choices.uploads.values()]).set_trait("value", value)
-                for fault in faults:
-                    if "\n" in str(fault) or self.choices.sources != kept:
-                        self.complain("upload", f"{fault}; sources: {len(self.choices.sources)}")
-                for source in self.choices.sources.values():
-                    load_image(source, 64)
-                self.choices.sources = {k: v for k, v in kept.items() if isinstance(v, Path)}
-                return
-            index = self.rng.randrange(2)
-            side, other = self.child.sides[index], self.child.faces[1 - index]
-            side.choice.value = OWN
-            side.upload.set_trait("value", value)
-            if side.upload.value or not self.child.message.value:
-                self.complain("upload", "kept, or no word of it")
-            height, width = side.marks.size
-            for _ in range(2):  # clicks, anywhere
-                places = self.rng.uniform(0, height), self.rng.uniform(0, width)
-                side.marks.points = [*side.marks.points[-1:], list(places)]
-            if self.child.faces[1 - index] is not other:
-                self.complain("upload", "the other parent has changed")
-            if self.rng.random() < 0.2:
-                side.choice.value = self.rng.choice(side.choice.options[:-1])
+            self.rng.choice((self._give_choices, self._give_parent))(value)
         except Exception:
             self.complain("raw error", traceback.format_exc())
+
+    def _give_choices(self, value: tuple[dict[str, Any]]) -> None:
+        """What is refused is said in a line and changes nothing; what is taken can be loaded."""
+        faults: list[Exception] = []
+        self.choices.on_fault = faults.append
+        kept = dict(self.choices.sources)
+        self.rng.choice([*self.choices.uploads.values()]).set_trait("value", value)
+        for fault in faults:
+            if "\n" in str(fault) or self.choices.sources != kept:
+                self.complain("upload", f"{fault}; sources: {len(self.choices.sources)}")
+        for source in self.choices.sources.values():
+            load_image(source, 64)
+        self.choices.sources = {k: v for k, v in kept.items() if isinstance(v, Path)}
+
+    def _give_parent(self, value: tuple[dict[str, Any]]) -> None:
+        """One parent's photograph and clicks leave no file behind, and the other parent alone."""
+        index = self.rng.randrange(2)
+        side, other = self.child.sides[index], self.child.faces[1 - index]
+        side.choice.value = OWN
+        side.upload.set_trait("value", value)
+        if side.upload.value or not self.child.message.value:
+            self.complain("upload", "kept, or no word of it")
+        height, width = side.marks.size
+        for _ in range(2):  # clicks, anywhere
+            places = self.rng.uniform(0, height), self.rng.uniform(0, width)
+            side.marks.points = [*side.marks.points[-1:], list(places)]
+        if self.child.faces[1 - index] is not other:
+            self.complain("upload", "the other parent has changed")
+        if self.rng.random() < 0.2:
+            side.choice.value = self.rng.choice(side.choice.options[:-1])
 
     def _begin_again(self, job: Job) -> None:
         for folder in [f for f in self.kept if f == job.out or job.out in f.parents]:
