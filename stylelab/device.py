@@ -56,8 +56,7 @@ def processor_kind() -> str:
 
 def _cpu_has_bfloat16() -> bool:
     if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+        return processor_kind().endswith("bfloat16")
     return bool(torch.cpu._is_avx512_bf16_supported())  # older versions of torch
 
 

@@ -3,6 +3,7 @@
 These are the operators that PyTorch's own compiler emits for frozen networks. They give the same
 values as `torch.nn.functional.conv2d` and a ReLU, which take over wherever they do not apply.
 The widest layers, in float32, go through Winograd's F(4x4, 3x3) instead: a quarter of the products.
+Processors without bfloat16 multiply its values in float32 and round the sums, as those with it do.
 """
 
 from typing import Any, cast
@@ -11,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 ONES = [1, 1]  # padding, stride and dilation
 WIDE = 512  # channels, from which on Winograd's transforms cost less than they save
@@ -43,7 +45,9 @@ def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
     """The convolution of a map (B, C, H, W), followed by a ReLU if ``relu`` is true."""
     x = x.to(convolution.weight.dtype)
     if not can_pack(x, convolution):
-        y = cast(Tensor, convolution(x))
+        dtype = torch.float32 if _lacks_bfloat16(x) else x.dtype
+        parameters = {name: p.to(dtype) for name, p in convolution.named_parameters()}
+        y = cast(Tensor, functional_call(convolution, parameters, x.to(dtype))).to(x.dtype)
         return F.relu_(y) if relu else y
     weight = convolution.weight
     # Winograd's pack serves all sizes.
@@ -69,9 +73,12 @@ def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:
         and convolution.padding_mode == "zeros"
         and not convolution.weight.requires_grad
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
-        and (x.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
+
+
+def _lacks_bfloat16(x: Tensor) -> bool:
+    on_cpu = x.device.type == "cpu" and x.dtype == torch.bfloat16
+    return on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _is_wide(weight: Tensor) -> bool:
@@ -81,15 +88,18 @@ def _is_wide(weight: Tensor) -> bool:
 def _pack(weight: Tensor, shape: Any) -> Tensor:
     if _is_wide(weight):
         return torch.einsum("ai,ocij,bj->abco", FILTER, weight, FILTER).flatten(0, 1).contiguous()
+    multiplied = weight.float() if _lacks_bfloat16(weight) else weight
     reorder = torch.ops.mkldnn._reorder_convolution_weight
-    return cast(Tensor, reorder(weight, ONES, ONES, ONES, 1, list(shape)))
+    return cast(Tensor, reorder(multiplied, ONES, ONES, ONES, 1, list(shape)))
 
 
 def _run(x: Tensor, packed: Tensor, bias: Tensor | None, after: str) -> Tensor:
     if packed.ndim == 3:
         return winograd(x, packed, bias, after == "relu")
     pointwise = torch.ops.mkldnn._convolution_pointwise
-    return cast(Tensor, pointwise(x, packed, bias, ONES, ONES, ONES, 1, after, [], ""))
+    given, bias = x.to(packed.dtype), None if bias is None else bias.to(packed.dtype)
+    y = pointwise(given, packed, bias, ONES, ONES, ONES, 1, after, [], "")
+    return cast(Tensor, y).to(x.dtype)
 
 
 def winograd(x: Tensor, packed: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
