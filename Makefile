@@ -5,7 +5,7 @@ STARTED := $(shell date +%s)
 TOOK = echo "$@ took $$(( $$(date +%s) - $(STARTED) )) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lowest lab demo notebooks student nbgrader slides site format checkpoints bench bench-quick clean
+.PHONY: help reproduce test coverage check lowest lab demo notebooks student nbgrader slides site format checkpoints bench bench-quick clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,8 +15,11 @@ reproduce: .venv/installed  ## run the paper's experiment: runs/reproduce/report
 	@$(TOOK)
 
 test: .venv/installed-test .venv/browser check  ## check and test everything
-	$(BIN)/python -m pytest --numprocesses 2 --cov=stylelab --cov-report=
-	@echo "coverage: $$($(BIN)/coverage report --format=total) % (.venv/bin/coverage report: by file)"
+	$(BIN)/python -m pytest --numprocesses 2
+	@$(TOOK)
+
+coverage: .venv/installed-test .venv/browser  ## the same tests, slower, and which lines of the package they run
+	$(BIN)/python -m pytest --numprocesses 2 --cov=stylelab --cov-report=term
 	@$(TOOK)
 
 check: .venv/installed-test  ## format, lint and types, without changing a file
