@@ -2,10 +2,10 @@
 
     python benchmarks/tables.py [NAME...]
 
-It goes on where it was stopped; all of it takes about an hour and a half on one core. The tables
-hold what varies, the metrics and the losses of the saved pictures; runs/NAME holds the rest. Where
-sizes vary, every picture is also reduced to the smallest of them and measured there, in columns
-that begin with "reduced/".
+It goes on where it was stopped; all of it takes nearly two hours on one core. The tables hold what
+varies, the metrics and those losses of the saved pictures that all runs have; runs/NAME holds the
+rest. Where sizes vary, every picture is also reduced to the smallest of them and measured there, in
+columns that begin with "reduced/".
 """
 
 import argparse
@@ -38,8 +38,9 @@ def main() -> None:
     for name in parser.parse_args().names:
         runs, folder = read_grid(name), Path("runs", name)
         table = run_all(runs, folder).table
-        results = [*METRICS, *(c for c in table if str(c).startswith("saved/")), "seconds"]
-        settings = list(table.columns[: list(table.columns).index("seed") + 1])
+        losses = [c for c in table if c.startswith("saved/") and table[c].notna().all()]
+        results = [*METRICS, *losses, "seconds"]
+        settings = list(table.columns[: list(table.columns).index("saved/total")])
         varied = [c for c in settings if len(table[c].drop_duplicates()) > 1]
         kept = table[["status", *dict.fromkeys(["content", "style", "size", *varied]), *results]]
         if "size" in varied:

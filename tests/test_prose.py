@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from stylelab import shipped_table
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 README = ROOT / "README.md"
@@ -173,4 +175,10 @@ def test_ranges_in_prose_are_those_of_the_tables(monkeypatch):
     assert f"some {round(int(shares['default']), -1)} % of a step in bfloat16" in decisions
     assert f"{shares['float32']} % in float32" in decisions
     assert "A step takes [a tenth less]" in decisions
+    survey = (ROOT / "docs" / "survey.md").read_text("utf-8")
+    names = ["style_distance", "transport_distance", "content_distance", "grain"]
+    for (network, weights), row in shipped_table("eyes").groupby(["backbone", "weights"])[names]:
+        style, transport, content, grain = row.mean()
+        figures = f"{style:.2f} | {transport:.2f} | {content:.2f} | {grain:.0f}"
+        assert f"| {network} | {weights} | {figures} |" in survey
     assert 0.85 < table("compile").set_index("path").iloc[1, 1] < 0.95
