@@ -33,7 +33,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     The image, the Gram matrices and the losses are float32 in any case.
     """
     if name == "auto":
-        native = device.type == "cpu" and _cpu_has_bfloat16()
+        native = device.type == "cpu" and cpu_has_bfloat16()
         if device.type == "cuda":
             with torch.cuda.device(device):
                 native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -54,7 +54,8 @@ def processor_kind() -> str:
     return torch.backends.cpu.get_cpu_capability()
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16."""
     if hasattr(torch.cpu, "get_capabilities"):
         return processor_kind().endswith("bfloat16")
     return bool(torch.cpu._is_avx512_bf16_supported())  # older versions of torch

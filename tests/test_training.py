@@ -252,7 +252,7 @@ def test_only_the_convolutions_are_bfloat16(content, style, small):
 def test_auto_takes_bfloat16_only_where_it_is_native(monkeypatch):
     cpu = torch.device("cpu")
     for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr("stylelab.device._cpu_has_bfloat16", lambda native=native: native)
+        monkeypatch.setattr("stylelab.device.cpu_has_bfloat16", lambda native=native: native)
         assert pick_precision("auto", cpu) == expected
     assert pick_precision("auto", torch.device("mps")) == torch.float32
     assert pick_precision("float32", cpu) == torch.float32

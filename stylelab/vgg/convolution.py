@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from stylelab.device import cpu_has_bfloat16
+
 ONES = [1, 1]  # padding, stride and dilation
 WIDE = 512  # channels, from which on Winograd's transforms cost less than they save
 
@@ -77,8 +79,7 @@ def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:
 
 
 def _lacks_bfloat16(x: Tensor) -> bool:
-    on_cpu = x.device.type == "cpu" and x.dtype == torch.bfloat16
-    return on_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return x.device.type == "cpu" and x.dtype == torch.bfloat16 and not cpu_has_bfloat16()
 
 
 def _is_wide(weight: Tensor) -> bool:
