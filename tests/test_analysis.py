@@ -77,7 +77,8 @@ def test_equal_units_have_no_width_and_three_have_no_interval():
 
 def test_a_summary_by_hand():
     table = table_of([1.0, 3, 5, 2, 4, 6], [1, 1, 1, 9, 9, 9], ["p", "p#1", "q", "p", "q", "r"])
-    table.loc[6] = {**table.loc[0], "status": "failed", "style_distance": None}
+    failed = {**table.loc[0], "status": "failed", "style_distance": np.nan}
+    table = pd.DataFrame([*table.to_dict("records"), failed])
     found = summarise(table, by="style_weight")
     # Of the first setting, p and its crop are one pair with a mean of 2; and q has 5.
     assert found["style_distance"].tolist() == [3.5, 4]

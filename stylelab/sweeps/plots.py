@@ -80,7 +80,7 @@ def plot_tradeoff(table: pd.DataFrame, label: str = "style_weight", ax: Axes | N
             x, y = (line[name] for name in metrics)
             (drawn,) = ax.plot(x, y, marker=mark, label=str(size))
             across, up = (
-                [line[name] - line[f"{name}/low"], line[f"{name}/high"] - line[name]]
+                np.stack([line[name] - line[f"{name}/low"], line[f"{name}/high"] - line[name]])
                 for name in metrics
             )
             ax.errorbar(x, y, up, across, fmt="none", ecolor=drawn.get_color(), elinewidth=0.8)
