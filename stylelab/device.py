@@ -55,7 +55,6 @@ def processor_kind() -> str:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16."""
     if hasattr(torch.cpu, "get_capabilities"):
         return processor_kind().endswith("bfloat16")
     return bool(torch.cpu._is_avx512_bf16_supported())  # older versions of torch

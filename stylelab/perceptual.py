@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stylelab.errors import InputError
+from stylelab.maths.statistics import Cloud, cost
 
 WEIGHTS = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
 ART = "art_inception.pth"
@@ -68,14 +69,15 @@ def artfid(images: Sequence[Tensor], contents: Sequence[Tensor], styles: Sequenc
 def frechet_distance(some: Tensor, others: Tensor) -> float:
     """Of two sets of features, (N, C) and (M, C), as Gaussians: FID (Heusel et al. 2017).
 
-    |m - n|^2 + tr(C + D - 2 (C D)^(1/2)). With centred rows X and Y over the roots of N - 1 and
-    M - 1, C = X^T X and D = Y^T Y, so that the trace of the root is the sum of the singular values
-    of X Y^T: exact for few pictures, too, where neither covariance has full rank.
+    |m - n|^2 + tr(C + D - 2 (C D)^(1/2)), with the covariances of samples, over N - 1 and M - 1;
+    exact for few pictures, too, where neither has full rank.
     """
-    rows = [(x - x.mean(0)).double() / (len(x) - 1) ** 0.5 for x in (some, others)]
-    shift = (some.double().mean(0) - others.double().mean(0)).square().sum()
-    crossed = torch.linalg.svdvals(rows[0] @ rows[1].mT).sum()
-    return float(shift + rows[0].square().sum() + rows[1].square().sum() - 2 * crossed)
+    return float(cost(*(_cloud(features.double()) for features in (some, others))))
+
+
+def _cloud(features: Tensor) -> Cloud:
+    mean = features.mean(0)
+    return Cloud(mean, (features - mean) / (len(features) - 1) ** 0.5, len(features))
 
 
 @lru_cache(maxsize=1)

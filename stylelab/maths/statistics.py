@@ -145,11 +145,16 @@ def transport(cloud: Cloud, style: Cloud) -> float:
     (|m - m_s|^2 + tr(C + C_s - 2 (C_s^(1/2) C C_s^(1/2))^(1/2))) / (|m_s|^2 + tr C_s); with factors
     C = F^T F the trace of the root is the sum of the singular values of F_s F^T.
     """
+    size = style.mean.square().sum() + style.factor.square().sum()
+    return float(cost(cloud, style) / size.clamp_min(TINY))
+
+
+def cost(cloud: Cloud, style: Cloud) -> Tensor:
+    """Squared Wasserstein-2 distance of two Gaussians, the numerator of `transport`."""
     crossed = torch.linalg.svdvals(style.factor @ cloud.factor.mT).sum()
     spreads = cloud.factor.square().sum() + style.factor.square().sum() - 2 * crossed
-    size = style.mean.square().sum() + style.factor.square().sum()
-    cost = (cloud.mean - style.mean).square().sum() + spreads.clamp_min(0)
-    return float(cost / size.clamp_min(TINY))
+    shift: Tensor = (cloud.mean - style.mean).square().sum()
+    return shift + spreads.clamp_min(0)
 
 
 def divergence(cloud: Cloud, style: Cloud, most: int) -> float:

@@ -31,7 +31,7 @@ from stylelab.training.transfer import Transfer
 from stylelab.vgg.weights import weights_id
 
 MOST = 10_000  # runs of a grid, unless more are asked for
-# The shipped grids whose tables are shipped, too; chapters read them.
+# The shipped grids whose tables are shipped, too; chapters and pages read them.
 TABLES = ("pairs", "scale", "sizes", "ambiguities", "eyes")
 GridAxes = Mapping[str | tuple[str, ...], Sequence[Any]]
 Axes = dict[str | tuple[str, ...], Any]  # as they stand in a file

@@ -47,10 +47,8 @@ def convolve(x: Tensor, convolution: nn.Conv2d, relu: bool) -> Tensor:
     """The convolution of a map (B, C, H, W), followed by a ReLU if ``relu`` is true."""
     x = x.to(convolution.weight.dtype)
     if not can_pack(x, convolution):
-        dtype = torch.float32 if _lacks_bfloat16(x) else x.dtype
-        parameters = {name: p.to(dtype) for name, p in convolution.named_parameters()}
-        y = cast(Tensor, functional_call(convolution, parameters, x.to(dtype))).to(x.dtype)
-        return F.relu_(y) if relu else y
+        y = _in_float32(x, convolution) if _lacks_bfloat16(x) else convolution(x)
+        return cast(Tensor, F.relu_(y) if relu else y)
     weight = convolution.weight
     # Winograd's pack serves all sizes.
     key = None if _is_wide(weight) else x.shape, weight.dtype, weight.data_ptr()
@@ -80,6 +78,11 @@ def can_pack(x: Tensor, convolution: nn.Conv2d) -> bool:
 
 def _lacks_bfloat16(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.bfloat16 and not cpu_has_bfloat16()
+
+
+def _in_float32(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    parameters = {name: value.float() for name, value in convolution.named_parameters()}
+    return cast(Tensor, functional_call(convolution, parameters, x.float())).to(x.dtype)
 
 
 def _is_wide(weight: Tensor) -> bool:
