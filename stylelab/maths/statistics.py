@@ -154,7 +154,8 @@ def cost(cloud: Cloud, style: Cloud) -> Tensor:
     crossed = torch.linalg.svdvals(style.factor @ cloud.factor.mT).sum()
     spreads = cloud.factor.square().sum() + style.factor.square().sum() - 2 * crossed
     shift: Tensor = (cloud.mean - style.mean).square().sum()
-    return shift + spreads.clamp_min(0)
+    found: Tensor = shift + spreads.clamp_min(0)
+    return found
 
 
 def divergence(cloud: Cloud, style: Cloud, most: int) -> float:
