@@ -133,15 +133,18 @@ def split(
 
 
 class Crops:
-    """Batches of random crops, half of them mirrored, made ahead on other threads.
+    """Batches of random crops, half of them mirrored, of pictures that other threads decode ahead.
 
+    Those threads do nothing else: a thread that runs parallel operations of PyTorch has a pool of
+    workers of its own, and with more workers than cores those of the training wait for each other.
     A batch depends on the seed and its number alone: so a training that is resumed, or that is read
     by more threads, sees the same ones. Every picture is used once before any is used again.
 
     Args:
         photos: from `read_set`, which was given the same ``side`` and ``crop``.
         crop, batch: side of the square crops in pixels, and their number.
-        readers: threads, each of which makes a batch ahead; 0 makes them when they are asked for.
+        readers: threads, each of which decodes the pictures of a batch ahead; 0 decodes them when
+            they are asked for.
     """
 
     def __init__(
@@ -150,7 +153,7 @@ class Crops:
         self.photos, self.side, self.crop, self.count = photos, side, crop, batch
         self.seed, self.readers = seed, readers
         self._pool = ThreadPoolExecutor(readers) if readers else None
-        self._ahead: dict[int, Future[Tensor]] = {}
+        self._ahead: dict[int, Future[list[Tensor]]] = {}
         self._order = lru_cache(maxsize=4)(self._shuffle)
 
     def _shuffle(self, epoch: int) -> list[int]:
@@ -159,26 +162,27 @@ class Crops:
 
     def batch(self, number: int) -> Tensor:
         """The batch of that number, (batch, C, crop, crop) in [0, 1]."""
+        generator = seeded(self.seed, "crops", number)
+        crops = [random_crop(pixels, self.crop, generator) for pixels in self._decoded(number)]
+        return torch.stack(crops).float() / 255
+
+    def _decoded(self, number: int) -> list[Tensor]:
         if self._pool is None:
-            return self._make(number)
+            return self._decode(number)
         for n in range(number, number + self.readers + 1):
             if n not in self._ahead:
-                self._ahead[n] = self._pool.submit(self._make, n)
+                self._ahead[n] = self._pool.submit(self._decode, n)
         for n in [n for n in self._ahead if not number <= n <= number + self.readers]:
             self._ahead.pop(n).cancel()
         return self._ahead.pop(number).result()
 
-    def _make(self, number: int) -> Tensor:
-        generator = seeded(self.seed, "crops", number)
-        return torch.stack([self._cut(i, generator) for i in self._indices(number)]).float() / 255
+    def _decode(self, number: int) -> list[Tensor]:
+        photos = (self.photos[i] for i in self._indices(number))
+        return [pixels_of(photo, self.side, self.crop) for photo in photos]
 
     def _indices(self, number: int) -> Iterator[int]:
         for k in range(number * self.count, (number + 1) * self.count):
             yield self._order(k // len(self.photos))[k % len(self.photos)]
-
-    def _cut(self, index: int, generator: torch.Generator) -> Tensor:
-        pixels = pixels_of(self.photos[index], self.side, self.crop)
-        return random_crop(pixels, self.crop, generator)
 
 
 def pixels_of(photo: Photo, side: int, crop: int) -> Tensor:
