@@ -79,6 +79,8 @@ def losses_figure(*results: Result) -> Figure:
         axes = figure.subplots(1, len(results), sharex=True, sharey=True, squeeze=False)[0]
         for ax, result in zip(axes, results, strict=True):
             plot_losses(result.history, ax, size_name(result.image))
+        for ax in axes[:-1]:  # one legend for all
+            ax.get_legend().remove()
     return figure
 
 
