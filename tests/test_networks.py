@@ -5,7 +5,14 @@ import torch
 
 from stylelab import NETWORKS, InputError, load_image, load_network, recipe, sample
 from stylelab.maths.statistics import moments
-from stylelab.networks.blocks import Batch, Generator, Network
+from stylelab.networks.blocks import (
+    Batch,
+    Generator,
+    GeneratorOptions,
+    Grain,
+    Network,
+    clipped,
+)
 from stylelab.networks.decoders import CHANNELS, Decoder
 from stylelab.networks.loading import pack
 from stylelab.vgg.network import VGG19
@@ -154,6 +161,38 @@ def test_a_generator_has_the_published_layers():
     assert shapes[:4] == [(32, 3), (64, 32), (128, 64), (128, 128)]
     assert len(convolutions) == 3 + 10 + 2 + 1
     assert convolutions[0].shape[2:] == convolutions[-1].shape[2:] == (9, 9)
+
+
+def test_a_clipped_pixel_outside_still_has_a_gradient():
+    image = torch.tensor([-1.0, 0.25, 3.0], requires_grad=True)
+    values = clipped(image)
+    assert values.tolist() == [0, 0.25, 1]
+    values.sum().backward()
+    assert image.grad.tolist() == [1, 1, 1]
+
+
+def test_noise_moves_in_training_alone():
+    grain = Grain()
+    images = torch.rand(3, 3, 300, 270)
+    moved = grain(images)
+    assert moved.shape == (3, 1, 300, 270)
+    assert not torch.equal(moved[0], moved[1])
+    assert torch.equal(grain(images[1:]), moved[1:])  # what a picture is given is its own
+    still = grain.eval()(images)
+    assert torch.equal(still[0], still[1])  # so that a film does not flicker
+    assert torch.equal(still[..., 256:, :], still[..., :44, :])  # a tile, repeated
+    assert abs(still.mean()) < 0.02
+    assert abs(still.std() - 1) < 0.02
+
+
+def test_an_even_sky_gets_strokes_from_noise_alone():
+    sky = torch.full((1, 3, 32, 48), 0.5)
+    of = GeneratorOptions(width=4, blocks=1)
+    published, strokes = (of.build(published=p)(sky) for p in (True, False))
+    assert published.std((2, 3)).max() < 1e-3
+    assert strokes.std((2, 3)).min() > 0.05
+    assert strokes.min() >= 0
+    assert strokes.max() <= 1
 
 
 def test_textures_differ_tile_and_come_in_any_size(networks):

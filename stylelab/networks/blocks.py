@@ -22,6 +22,10 @@ Pictures: TypeAlias = Sequence[tuple[Tensor, float]]
 """Style pictures (1, 3, h, w) in [0, 1], each with its share; the shares sum to one."""
 
 
+TILE = 256  # pixels, the side of the noise
+CONTRAST = 0.25  # about the deviation of a picture's values
+
+
 @dataclass(frozen=True)
 class Batch:
     """What a training step is given."""
@@ -118,6 +122,14 @@ def mixed(image: Tensor, painted: Tensor, strength: float) -> Tensor:
     return painted if strength == 1 else image.lerp(painted, strength)
 
 
+def clipped(image: Tensor) -> Tensor:
+    """Clipped to [0, 1], yet with the gradient of the image as it was.
+
+    Training may so bring back a pixel that is outside, for which a clip or a sigmoid has none.
+    """
+    return image + (image.clamp(0, 1) - image).detach()
+
+
 def check_image(image: Tensor, least: int = SMALLEST) -> None:
     """Raise InputError unless ``image`` is a batch of RGB images of at least that size."""
     if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < least:
@@ -132,6 +144,34 @@ def convolution(
 ) -> nn.Conv2d:
     """A convolution that mirrors the image at its border, so that no frame is painted there."""
     return nn.Conv2d(into, out, kernel, stride, kernel // 2, bias=bias, padding_mode="reflect")
+
+
+class Grain(nn.Module):
+    """Noise beside an image: in an even sky a network has nothing else to make strokes of.
+
+    A tile that is repeated. It begins always at the same place, so that frames of a film have the
+    same, but in training at one that depends on the image alone.
+    """
+
+    tile: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        tile = torch.randn(1, TILE, TILE, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("tile", tile, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Of images (B, C, H, W); (B, 1, H, W) of mean 0 and deviation 1."""
+        rows, columns = (torch.arange(n, device=image.device) for n in image.shape[2:])
+        shifts = [0] * len(image)
+        if self.training:
+            means = image.detach().cpu().double().mean((1, 2, 3)).tolist()
+            shifts = [int(mean * 1e8) for mean in means]
+        found = [
+            self.tile[:, (rows + shift) % TILE][:, :, (columns + shift // TILE) % TILE]
+            for shift in shifts
+        ]
+        return torch.stack(found).to(image)
 
 
 class InstanceNorm(nn.InstanceNorm2d):
@@ -161,23 +201,28 @@ class GeneratorOptions:
     blocks: Annotated[int, Field(ge=0, le=32)] = 5
     """Residual blocks."""
 
-    def build(self, norm: Callable[[int], nn.Module] = InstanceNorm) -> "Generator":
+    def build(
+        self, norm: Callable[[int], nn.Module] = InstanceNorm, published: bool = True
+    ) -> "Generator":
         """The generator of this size, with the published ratios of channels."""
         w = self.width
-        return Generator((w, 2 * w, 4 * w), (2 * w, w), self.blocks, norm)
+        return Generator((w, 2 * w, 4 * w), (2 * w, w), self.blocks, norm, published)
 
 
 class Generator(Casting):
     """From image to image: c9s1-w, d2w, d4w, R4w..., u2w, uw, c9s1-3 (Johnson et al. 2016).
 
     Enlarging repeats pixels before a convolution: a transposed one paints checkerboards (Odena,
-    Dumoulin and Olah 2016). The last layer is normalised, too, and ends in a sigmoid.
+    Dumoulin and Olah 2016). The last layer is normalised, too.
 
     Args:
         down: channels at full, half and quarter size, on the way down.
         up: channels at half and full size, on the way up.
         blocks: number of residual blocks, which work at a quarter of the size.
         norm: makes the normalisation of so many channels.
+        published: whether it is given the image alone and ends in a sigmoid. Otherwise it is given
+            noise, too, and is clipped: a saturated sigmoid has no gradient, so that what becomes
+            white in the first steps of a training stays white.
     """
 
     def __init__(
@@ -186,14 +231,18 @@ class Generator(Casting):
         up: tuple[int, int],
         blocks: int,
         norm: Callable[[int], nn.Module] = InstanceNorm,
+        published: bool = True,
     ) -> None:
         super().__init__()
         a, b, c = down
+        self.grain = None if published else Grain()
 
         def layer(into: int, out: int, kernel: int = 3, stride: int = 1) -> Layer:
             return Layer(into, out, kernel, stride, norm(out))
 
-        self.contract = nn.ModuleList([layer(3, a, 9), layer(a, b, 3, 2), layer(b, c, 3, 2)])
+        self.contract = nn.ModuleList(
+            [layer(3 if published else 4, a, 9), layer(a, b, 3, 2), layer(b, c, 3, 2)]
+        )
         pairs = [nn.ModuleList([layer(c, c), layer(c, c)]) for _ in range(blocks)]
         self.blocks = nn.ModuleList(pairs)
         self.expand = nn.ModuleList([layer(c, up[0]), layer(*up)])
@@ -202,7 +251,8 @@ class Generator(Casting):
 
     def forward(self, image: Tensor, *condition: Tensor) -> Tensor:
         check_image(image)
-        x = image.contiguous(memory_format=torch.channels_last)
+        x = image if self.grain is None else torch.cat([image, CONTRAST * self.grain(image)], 1)
+        x = x.contiguous(memory_format=torch.channels_last)
         for layer in self.contract:
             x = F.relu(layer(x, *condition))  # (B, C, H/4, W/4) at the end, rounded up
         for pair in self.blocks:
@@ -212,4 +262,4 @@ class Generator(Casting):
             x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), *condition))
         # What rounding up added is at the bottom and at the right.
         x = cast(Tensor, self.output(x, *condition))[:, :, : image.shape[2], : image.shape[3]]
-        return x.float().sigmoid()
+        return x.float().sigmoid() if self.grain is None else clipped(0.5 + CONTRAST * x.float())

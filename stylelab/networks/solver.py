@@ -21,7 +21,15 @@ from torch import Tensor, nn
 from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.losses import gram_matrix, total_variation
-from stylelab.networks.blocks import Batch, Casting, Network, Pictures, check_image, convolution
+from stylelab.networks.blocks import (
+    Batch,
+    Casting,
+    Network,
+    Pictures,
+    check_image,
+    clipped,
+    convolution,
+)
 from stylelab.networks.decoders import CHANNELS
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
@@ -128,9 +136,7 @@ class Solver(Network):
                 with torch.enable_grad():
                     x = image.detach().requires_grad_()
                     change = change + torch.autograd.grad(regularizer(x), x)[0]
-            image = image - change
-            # Clipped; yet what is learnt may bring back a pixel that is outside.
-            image = image + (image.clamp(0, 1) - image).detach()
+            image = clipped(image - change)
         return image
 
     def adjoint(self) -> Adjoint:
