@@ -36,7 +36,7 @@ def style_for(network, seed=1):
 
 @pytest.fixture(scope="module")
 def networks():
-    return {name: build(name) for name in NETWORKS.shipped}
+    return {name: build(name).eval() for name in NETWORKS.shipped}
 
 
 @pytest.fixture(params=NETWORKS.shipped)

@@ -8,7 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylelab.images import standardize
-from stylelab.networks.blocks import Casting, InstanceNorm, check_image, convolution
+from stylelab.networks.blocks import (
+    Casting,
+    Grain,
+    InstanceNorm,
+    check_image,
+    convolution,
+)
 from stylelab.vgg.network import VGG19
 
 Enlarge = Literal["nearest", "transposed"]
@@ -21,7 +27,6 @@ def logit(image: Tensor) -> Tensor:
     return (image * (1 - 2 * EDGE) + EDGE).logit()
 
 
-TILE = 256  # pixels, the side of the noise
 DETAIL = 8  # times as large as it is
 SEEN = (("relu1_2", 64), ("relu2_2", 128), ("relu3_2", 256))  # layers of VGG-19, their channels
 
@@ -40,11 +45,8 @@ class ResNet(Casting):
             which paint no checkerboards (Odena, Dumoulin and Olah 2016).
         residual: whether it adds to the image, before the last sigmoid, and so begins as the
             identity; published: no, and a tanh.
-        grain: whether it is given noise beside the image: in an even sky it has nothing else to
-            make strokes of, and they become stripes; published: no.
+        grain: whether it is given noise beside the image; published: no.
     """
-
-    noise: Tensor
 
     def __init__(
         self,
@@ -55,10 +57,8 @@ class ResNet(Casting):
         grain: bool = True,
     ) -> None:
         super().__init__()
-        self.residual, self.grain = residual, grain
-        if grain:
-            noise = torch.randn(1, TILE, TILE, generator=torch.Generator().manual_seed(0))
-            self.register_buffer("noise", noise, persistent=False)
+        self.residual = residual
+        self.grain = Grain() if grain else None
         widths, parts = (width, 2 * width, 4 * width), []
         parts += [convolution(4 if grain else 3, width, 7), InstanceNorm(width), nn.ReLU()]
         for into, out in pairwise(widths):
@@ -77,22 +77,12 @@ class ResNet(Casting):
         """(B, 3, H, W) in [0, 1], of the same size."""
         check_image(image)
         height, width = image.shape[2:]
-        x = torch.cat([2 * image - 1, self._noise(image)], 1) if self.grain else 2 * image - 1
+        x = 2 * image - 1
+        x = x if self.grain is None else torch.cat([x, self.grain(image)], 1)
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
         x = cast(Tensor, self.body(x)).float()[:, :, :height, :width]
         return (x + logit(image)).sigmoid() if self.residual else (x.tanh() + 1) / 2
-
-    def _noise(self, image: Tensor) -> Tensor:
-        """Noise (B, 1, H, W): a tile, repeated, from a place that depends on the image alone."""
-        height, width = image.shape[2:]
-        rows, columns = (torch.arange(n, device=image.device) for n in (height, width))
-        found = []
-        for mean in image.detach().cpu().double().mean((1, 2, 3)).tolist():
-            shift = int(mean * 1e8)
-            y, x = (rows + shift) % TILE, (columns + shift // TILE) % TILE
-            found.append(self.noise[:, y][:, :, x])
-        return torch.stack(found).to(image)
 
 
 class Residual(nn.Module):
