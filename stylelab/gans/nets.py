@@ -8,13 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylelab.images import standardize
-from stylelab.networks.blocks import (
-    Casting,
-    Grain,
-    InstanceNorm,
-    check_image,
-    convolution,
-)
+from stylelab.networks.blocks import Casting, Grain, InstanceNorm, check_image, convolution
 from stylelab.vgg.network import VGG19
 
 Enlarge = Literal["nearest", "transposed"]
@@ -78,7 +72,8 @@ class ResNet(Casting):
         check_image(image)
         height, width = image.shape[2:]
         x = 2 * image - 1
-        x = x if self.grain is None else torch.cat([x, self.grain(image)], 1)
+        if self.grain is not None:
+            x = torch.cat([x, self.grain(image)], 1)
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
         x = cast(Tensor, self.body(x)).float()[:, :, :height, :width]

@@ -149,8 +149,8 @@ def convolution(
 class Grain(nn.Module):
     """Noise beside an image: in an even sky a network has nothing else to make strokes of.
 
-    A tile that is repeated. It begins always at the same place, so that frames of a film have the
-    same, but in training at one that depends on the image alone.
+    A tile that is repeated. It always begins at the same place, so that all frames of a film are
+    given the same noise; in training, at a place that depends on the image.
     """
 
     tile: Tensor

@@ -3,7 +3,7 @@
 All styles share the convolutions. A style is a row of numbers, 990 in the packaged network: the
 scale gamma and the shift beta of each channel behind each instance normalisation,
 gamma * (x - mean) / deviation + beta. Trained here, each crop of a step is painted in one of the
-styles, drawn at random.
+styles, drawn at random; such a network is given noise beside the image, and is clipped.
 """
 
 import json
