@@ -45,7 +45,8 @@ NEW = [  # with which no setting was chosen; the second is upright
 ]
 SMALL, LARGE = (150, 225), (300, 450)
 TINY = (64, 96)  # for whole runs with --quick
-SPEEDS = {"speed", "objective", "peak", "shares"}  # sections with a table for each processor
+# Sections with a table for each kind of processor.
+SPEEDS = {"speed", "objective", "peak", "shares", "networks", "training"}
 RESULTS = Path(__file__).with_name("results.md")
 
 
