@@ -46,7 +46,7 @@ CHECKPOINTS: dict[str, dict[str, Any]] = {
     # A known change of colours, for which neither noise nor what is the same already is of use.
     "cyclegan_tones": {
         "network": "cyclegan",
-        "options": {"identity": 0, "grain": False, "sees": "pixels"},
+        "options": {"identity": 0, "grain": False, "sees": "pixels", "adds_to": "picture"},
     },
     "dualgan": {},
     "exposure": {},

@@ -210,32 +210,39 @@ def aams(network: Network, held_out: list[Path]) -> list[Claim]:
     return [own, nearer(painted(network, 1.0))]
 
 
+RATES = (12.0, 18.0, 22.0)  # among them, or close to one, is the best for a pair at 150x225
+PAIRS = [(image, style) for image in UNSEEN for style in NEW]
+
+
 @torch.no_grad()
 def solver(network: Any, held_out: list[Path]) -> list[Claim]:
     network.compute_in(torch.float32)
-    model, worst = network.encoder, 0.0
-    for image in map(picture, UNSEEN):
-        for style in map(picture, NEW):
-            targets = read_targets(model, image, [(style, 1.0)])
-            weights = {"content": 1.0, "style": network.style_weight}
-            before, after = (
-                sum(
-                    weights[k.split("/")[0]] * v for k, v in losses(read(model, x), targets).items()
-                )
-                for x in (image, network(image, [(style, 1.0)]))
-            )
-            worst = max(worst, float(after / before))
+    shares, against = [], []
+    for number, (image, style) in enumerate((picture(a), picture(b)) for a, b in PAIRS):
+        given = [(style, 1.0)]
+        targets = read_targets(network.encoder, image, given)
+
+        def objective(x: Tensor, targets: Any = targets) -> float:
+            return float(network.total(losses(read(network.encoder, x), targets)))
+
+        found = objective(network(image, given))
+        shares.append(found / objective(image))
+        if number in (0, 3, 4):  # a photograph each; plain descent takes long
+            for rate in RATES:
+                steps = [lambda gradient, last, r=rate: r * gradient] * len(network.steps)
+                against.append(found / objective(network.solve(image, targets, steps)))
     image, given = picture("chenonceau"), [(picture("night_cafe"), 1.0)]
     laplacian = to_torch(matting_laplacian(image), image)
     plain = network(image, given)
-    smooth = network(image, given, regularizer=lambda x: 5000 * matting_loss(x, laplacian))
+    smooth = network(image, given, regularizer=lambda x: 2000 * matting_loss(x, laplacian))
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     before = network((image + 0.1 * noise).clamp(0, 1), given)  # the last frame, on grainy film
     still = network(image, given, regularizer=lambda x: 0.1 * (x - before).square().sum())
     energy = float(matting_loss(smooth, laplacian) / matting_loss(plain, laplacian))
     flicker = float((still - before).square().mean() / (plain - before).square().mean())
     return [
-        Claim("objective after six steps against the photograph's, worst", worst, 0.5),
+        Claim("objective after six steps against the photograph's, worst", max(shares), 0.3),
+        Claim("and against six of descent at the pair's best rate, worst", max(against), 1.0),
         Claim("matting energy with a matting term against without", energy, 0.7),
         Claim("difference of two frames with a temporal term against without", flicker, 0.7),
     ]

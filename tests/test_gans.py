@@ -37,7 +37,7 @@ from stylelab.gans.blocks import (
 )
 from stylelab.gans.cyclegan import published
 from stylelab.gans.exposure import mean_curve, place
-from stylelab.gans.nets import PatchGAN, PixelGAN, ResNet, UNet
+from stylelab.gans.nets import PatchGAN, PixelGAN, ResNet, UNet, means
 from stylelab.gans.rings import modes, ring
 from stylelab.training.crops import seeded
 from stylelab.training.rings import RingGame, RingSettings
@@ -129,7 +129,8 @@ def test_a_pool_gives_back_what_it_is_given_until_it_is_full_and_then_old_ones_t
 
 
 @pytest.mark.parametrize("make", [
-    lambda: ResNet(4, 1), lambda: ResNet(4, 1, "transposed", residual=False, grain=False),
+    lambda: ResNet(4, 1), lambda: ResNet(4, 1, adds_to="picture"),
+    lambda: ResNet(4, 1, "transposed", adds_to="nothing", grain=False),
     lambda: UNet(3, 3, (4, 8)), lambda: UNet(3, 3, (4, 8, 16), norm=False),
 ])  # fmt: skip
 @pytest.mark.parametrize("size", [(32, 32), (37, 50)])
@@ -141,11 +142,24 @@ def test_any_size_is_kept_and_a_batch_equals_its_singles(make, size):
     assert torch.allclose(found, singles, atol=1e-5)
 
 
-def test_a_residual_generator_begins_as_the_identity():
-    for name in ("cyclegan", "dualgan"):
-        module = GANS.load(name)
-        game, image = module.build(module.Options(), ()), load_image(sample("chenonceau"), (48, 72))
+def test_generators_begin_as_the_identity_or_without_strokes():
+    image = load_image(sample("chenonceau"), (48, 72))
+    cyclegan, dualgan = (GANS.load(name) for name in ("cyclegan", "dualgan"))
+    same = cyclegan.Options(adds_to="picture")
+    for module, options in ((cyclegan, same), (dualgan, dualgan.Options())):
+        game = module.build(options, ())
         assert (game(image) - image).abs().mean() < 0.01
+    found = cyclegan.build(cyclegan.Options(), ())(image)
+    assert torch.equal(found, means(image))
+    assert 0.03 < (found - image).abs().mean() < 0.15
+
+
+def test_means_have_no_detail_and_keep_the_colours():
+    image = torch.rand(2, 3, 37, 50)
+    assert means(image).shape == image.shape
+    assert torch.allclose(means(torch.full_like(image, 0.3)), torch.tensor(0.3))
+    board = (torch.arange(32) % 2).expand(1, 3, 32, 32).float()
+    assert torch.allclose(means(board), torch.tensor(0.5))
 
 
 def test_a_patch_score_sees_so_many_pixels_and_a_pixel_score_one():
@@ -171,7 +185,7 @@ def test_clipped_critics_have_small_weights_whenever_they_are_used():
 
 
 def test_the_published_layout_of_a_generator_is_read_in_order(tmp_path):
-    network = ResNet(64, 9, "transposed", residual=False, grain=False)
+    network = ResNet(64, 9, "transposed", adds_to="nothing", grain=False)
     renamed = {f"model.{i}": v for i, v in enumerate(network.state_dict().values())}
     torch.save(renamed, tmp_path / "published.pth")
     again = published(tmp_path / "published.pth")

@@ -51,8 +51,11 @@ def small(name, folder, steps=5, **settings):
 )
 def test_a_few_steps_lower_the_losses_of_held_out_pictures(name, folder):
     style = STYLE.get(name, "night_cafe" if name == "texture" else ())
-    steps = 40 if name == "aams" else 20  # whose attention is slow to be of use
+    steps = {"aams": 40, "solver": 30}.get(name, 20)  # attention is slow to be of use
     changes = {**SMALL, "weights": "original", "precision": "float32"}
+    if name == "solver":  # descent goes astray on tiny crops, and on some pairs nothing is left
+        changes |= {"crop": 96, "side": 96, "style_side": 96, "batch": 1, "held_out": 0.5}
+        changes["options"] = {"steps": 3}
     changes |= {"steps": steps, "every": steps}
     for seed in (0, 1):
         training = Training(recipe(name, seed=seed, **changes), style, folder)

@@ -8,10 +8,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylelab.images import standardize
-from stylelab.networks.blocks import Casting, Grain, InstanceNorm, check_image, convolution
+from stylelab.networks.blocks import (
+    Casting,
+    Grain,
+    InstanceNorm,
+    check_image,
+    clipped,
+    convolution,
+)
 from stylelab.vgg.network import VGG19
 
 Enlarge = Literal["nearest", "transposed"]
+AddsTo = Literal["means", "picture", "nothing"]
+COARSE = 4  # pixels a side, whose means the picture is where strokes are added to them
+REACH = 0.4  # how far a stroke may be from them
+CALM = 0.75  # of that when it paints: in training, discriminators drive the contrast too far
 # Colours of 0.01 and 0.99 are as far as a logit goes; black and white would be infinite.
 EDGE = 0.01
 
@@ -30,6 +41,15 @@ def fine(image: Tensor) -> Tensor:
     return image - F.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
 
 
+def means(image: Tensor) -> Tensor:
+    """The means of 4x4 pixels of an image (B, C, H, W), at its size, with ramps between them."""
+    height, width = image.shape[2:]
+    padded = F.pad(image, (0, -width % COARSE, 0, -height % COARSE), mode="reflect")
+    coarse = F.avg_pool2d(padded, COARSE)
+    enlarged = F.interpolate(coarse, scale_factor=float(COARSE), mode="bilinear")
+    return enlarged[:, :, :height, :width]
+
+
 class ResNet(Casting):
     """From image to image: c7s1-w, d2w, d4w, R4w..., u2w, uw, c7s1-3 (Zhu et al. 2017).
 
@@ -37,8 +57,9 @@ class ResNet(Casting):
         width, blocks: channels at full size, and residual blocks at a quarter of it.
         enlarge: "transposed" convolutions, as published, or repeated pixels before a convolution,
             which paint no checkerboards (Odena, Dumoulin and Olah 2016).
-        residual: whether it adds to the image, before the last sigmoid, and so begins as the
-            identity; published: no, and a tanh.
+        adds_to: the "means" of 4x4 pixels, so that it has to paint all that is finer by itself; the
+            "picture", before a last sigmoid, and so it begins as the identity; or "nothing", as
+            published, with a tanh.
         grain: whether it is given noise beside the image; published: no.
     """
 
@@ -47,11 +68,11 @@ class ResNet(Casting):
         width: int,
         blocks: int,
         enlarge: Enlarge = "nearest",
-        residual: bool = True,
+        adds_to: AddsTo = "means",
         grain: bool = True,
     ) -> None:
         super().__init__()
-        self.residual = residual
+        self.adds_to = adds_to
         self.grain = Grain() if grain else None
         widths, parts = (width, 2 * width, 4 * width), []
         parts += [convolution(4 if grain else 3, width, 7), InstanceNorm(width), nn.ReLU()]
@@ -77,7 +98,12 @@ class ResNet(Casting):
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
         x = cast(Tensor, self.body(x)).float()[:, :, :height, :width]
-        return (x + logit(image)).sigmoid() if self.residual else (x.tanh() + 1) / 2
+        if self.adds_to == "nothing":
+            return (x.tanh() + 1) / 2
+        if self.adds_to == "picture":
+            return (x + logit(image)).sigmoid()
+        reach = REACH if self.training else CALM * REACH
+        return clipped(means(image) + reach * x.tanh())
 
 
 class Residual(nn.Module):

@@ -1,13 +1,13 @@
 """A trained solver for any style (after Puy and Perez 2019): few steps in place of hundreds.
 
-Gradient descent on the loss of Gatys, Ecker and Bethge needs the gradient at the pixels, which is
-the adjoint of VGG-19's derivative, applied to the gradient at the features. Here a small network
-takes the place of the adjoint, x <- x - D(dL/dF), and is trained so that six such steps go far. The
-loss is not part of the network: when it runs, regularisers of the picture are added,
-x <- x - D(dL/dF) - grad R(x), with nothing trained again.
+Gradient descent on the loss of Gatys, Ecker and Bethge, x <- x - rate dL/dx, in which each step is
+a small network of its own, x <- x - D_k(dL/dx). They are trained so that six steps go far: three at
+half the size, which move what is large, and three at the full size. The loss is no part of the
+networks: when it runs, regularisers of the picture are added, x <- x - D_k(dL/dx) - grad R(x), with
+nothing trained again.
 
-The shipped one brings the loss to a third of the photograph's. Gradient descent at the best rate,
-which has to be found for each pair, gets farther in six steps, each of which costs twice as much.
+The authors' networks also take the place of VGG-19's adjoint, which carries a gradient from the
+features to the pixels. Here backpropagation does that, exactly, and learnt is what follows it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from stylelab.config import checked
 from stylelab.images import standardize
-from stylelab.losses import gram_matrix, total_variation
+from stylelab.losses import gram_matrix
 from stylelab.networks.blocks import (
     Batch,
     Casting,
@@ -30,7 +30,6 @@ from stylelab.networks.blocks import (
     clipped,
     convolution,
 )
-from stylelab.networks.decoders import CHANNELS
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -38,60 +37,70 @@ from stylelab.vgg.network import MIRRORED, VGG19
 STYLES = "any"
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # the last holds the content, too
 RECIPE: dict[str, Any] = {
-    "steps": 800,
-    "crop": 64,
-    "learning_rate": 1e-3,
+    "steps": 400,
+    "batch": 1,  # of large crops, whose Gram matrices vary less
+    "crop": 128,
+    "side": 160,
+    "style_side": 160,
+    "learning_rate": 5e-4,
     "content_layers": LAYERS[-1:],
     "style_layers": LAYERS,
 }
+LEAST = 2 * (MIRRORED + 1)  # pixels: of smaller pictures, half is less than VGG-19 takes
+RATE = 4e-4  # for each pixel of an image; plain descent diverges at about twice that
 
 Features: TypeAlias = dict[str, Tensor]
 Targets: TypeAlias = tuple[Tensor, Features]
 """The content's features at the last layer, and the styles' Gram matrices (B, C, C)."""
-Adjoint: TypeAlias = Callable[[Tensor, Features], Tensor]
-"""From an image and the loss's gradients at its features to what is subtracted from the image."""
+Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""From the gradient at an image and the last step's change to what is subtracted from the image."""
 Regularizer: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @checked
 class Options:
     steps: Annotated[int, Field(ge=1, le=100)] = 6
-    """Steps from the photograph to the picture."""
+    """Steps from the photograph to the picture; the first half of them at half the size."""
     style_weight: Annotated[float, Field(gt=0)] = 1000.0
     """Weight of the style loss that the steps descend; the content's is 1."""
 
 
 class Learned(Casting):
-    """In place of the adjoint: from gradients at features to one at pixels, coarse to fine.
+    """A step: plain descent, and what a U-Net of four sizes adds to it, at first nothing.
 
-    Without biases, as an adjoint has none: where there is no gradient, nothing is changed.
+    Without biases: where there is no gradient and nothing was changed, nothing is changed.
     """
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, width: int = 16) -> None:
         super().__init__()
-        widths = (16, 32, 48, 64)
-        self.read = nn.ModuleList(
-            [nn.Conv2d(c, w, 1, bias=False) for c, w in zip(CHANNELS[1:], widths, strict=True)]
-        )
-        self.join = nn.ModuleList(
-            [
-                convolution(w + above, w, bias=False)
-                for w, above in zip(widths, (*widths[1:], 0), strict=True)
-            ]
-        )
-        self.output = convolution(widths[0], 3, 5, bias=False)
-        self.rates = nn.Parameter(torch.full((steps,), 0.02))
+        w = width
 
-    def forward(self, gradients: Sequence[Tensor], step: int) -> Tensor:
-        """Gradients (B, C, h, w), shallow to deep; (B, 3, H, W)."""
-        x: Tensor | None = None
-        for gradient, read, join in reversed([*zip(gradients, self.read, self.join, strict=True)]):
-            found = read(gradient)
-            if x is not None:
-                above = F.interpolate(x, found.shape[2:], mode="nearest")
-                found = torch.cat([found, above], 1)
-            x = F.leaky_relu(join(found), 0.2)
-        return self.rates[step] * cast(Tensor, self.output(x)).float()
+        def layers(*channels: tuple[int, int]) -> nn.ModuleList:
+            return nn.ModuleList([convolution(*pair, bias=False) for pair in channels])
+
+        self.down = layers((6, w), (w, 2 * w), (2 * w, 2 * w), (2 * w, 2 * w))
+        self.up = layers((4 * w, 2 * w), (4 * w, 2 * w), (3 * w, w))
+        self.rates = nn.Parameter(torch.tensor([1.0, 0.0]))  # of the gradient, and momentum
+        self.output = convolution(w, 3, 5, bias=False)
+        nn.init.zeros_(self.output.weight)
+
+    def forward(self, gradient: Tensor, last: Tensor) -> Tensor:
+        """Both (B, 3, H, W), and so is what it subtracts."""
+        plain = gradient * (RATE * gradient[0, 0].numel())
+        x, maps = torch.cat([plain, last], 1), []
+        for i, layer in enumerate(self.down):
+            x = F.avg_pool2d(x, 2, ceil_mode=True) if i else x
+            x = F.leaky_relu(layer(x), 0.2)
+            maps.append(x)
+        maps.pop()
+        for layer in self.up:
+            beside = maps.pop()
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = x[:, :, : beside.shape[2], : beside.shape[3]]
+            x = F.leaky_relu(layer(torch.cat([beside, x], 1)), 0.2)
+        rate, momentum = self.rates
+        change: Tensor = rate * plain + momentum * last + self.output(x).float()
+        return change
 
 
 class Solver(Network):
@@ -101,64 +110,49 @@ class Solver(Network):
 
     def __init__(self, options: Options) -> None:
         super().__init__()
-        self.count, self.style_weight = options.steps, options.style_weight
+        self.style_weight = options.style_weight
         self.encoder = VGG19(LAYERS, padding="reflect")
-        self.learned = Learned(options.steps)
+        self.steps = nn.ModuleList(Learned() for _ in range(options.steps))
 
-    def gradients(self, features: Features, targets: Targets) -> Features:
-        """The gradients of each image's weighted loss at its features, worked out by hand.
+    def total(self, terms: Terms) -> Tensor:
+        """The objective that the steps descend, of what `losses` found; (B,)."""
+        weights = {"content": 1.0, "style": self.style_weight}
+        return torch.stack([weights[k.split("/")[0]] * v for k, v in terms.items()]).sum(0)
 
-        For a layer of N = C h w values, G = F F^T / N: 4 w (G - A) F / (N C^2) of the style, and
-        2 (F - content) / N of the content.
-        """
-        found, (content, grams) = {}, targets
-        for layer, f in features.items():
-            size, channels = f[0].numel(), f.shape[1]
-            gap = 4 * self.style_weight / (size * channels**2) * (gram_matrix(f) - grams[layer])
-            rows = f.permute(0, 2, 3, 1)  # positions before channels: in VGG-19's layout no copy
-            product = rows.flatten(1, 2) @ gap.to(f.dtype)
-            found[layer] = product.view(rows.shape).permute(0, 3, 1, 2)
-        found[LAYERS[-1]] = found[LAYERS[-1]] + 2 * (f - content) / size
-        return found
+    def descent(self, image: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+        """Each image's objective, (B,), and its gradient, (B, 3, H, W)."""
+        with torch.enable_grad():
+            x = image.detach().requires_grad_()
+            objective = self.total(losses(read(self.encoder, x), targets))
+            return objective.detach(), torch.autograd.grad(objective.sum(), x)[0]
 
     def solve(
         self,
         image: Tensor,
         targets: Targets,
-        adjoint: Adjoint,
-        model: VGG19,
+        steps: Sequence[Step],
         regularizer: Regularizer | None = None,
+        trace: list[Tensor] | None = None,
     ) -> Tensor:
-        """The image (B, 3, H, W) in [0, 1] after all steps, from the one given."""
-        for _ in range(self.count):
-            change = adjoint(image, self.gradients(read(model, image), targets))
+        """The image (B, 3, H, W) in [0, 1] after these steps, each projected onto [0, 1].
+
+        ``trace`` takes up the logarithm of each image's objective before each step, (B,), which
+        knows its slope at the image alone.
+        """
+        last = torch.zeros_like(image)
+        for step in steps:
+            objective, gradient = self.descent(image, targets)
+            if trace is not None:
+                moved = (gradient * (image - image.detach())).sum((1, 2, 3))
+                trace.append(objective.log() + moved / objective)
+            change = step(gradient, last)
             if regularizer is not None:
                 with torch.enable_grad():
                     x = image.detach().requires_grad_()
                     change = change + torch.autograd.grad(regularizer(x), x)[0]
-            image = clipped(image - change)
+            after = clipped(image - change)
+            last, image = image - after, after
         return image
-
-    def adjoint(self) -> Adjoint:
-        """What was learnt, for one solution: it counts the steps, and scales their gradients.
-
-        Each layer's are divided by their root mean square at the first step.
-        """
-        scales: Features = {}
-        step = 0
-
-        def apply(image: Tensor, gradients: Features) -> Tensor:
-            nonlocal step
-            for layer, gradient in gradients.items():
-                if layer not in scales:
-                    power = gradient.detach().float().square().mean((1, 2, 3), keepdim=True)
-                    scales[layer] = power.clamp_min(1e-30).rsqrt()
-            scaled = [gradients[layer] * scales[layer] for layer in LAYERS]
-            step += 1
-            change: Tensor = self.learned(scaled, step - 1)
-            return change
-
-        return apply
 
     def forward(
         self,
@@ -166,11 +160,25 @@ class Solver(Network):
         style: Pictures,
         strength: float = 1.0,
         regularizer: Regularizer | None = None,
+        trace: list[Tensor] | None = None,
     ) -> Tensor:
-        """``regularizer``: from an image to a scalar, whose gradient each step descends, too."""
+        """``regularizer``: from an image to a scalar, which the steps at full size descend, too."""
         check_image(image, MIRRORED + 1)
+        steps = [cast(Step, step) for step in self.steps]
+        coarse, fine = steps[: len(steps) // 2], steps[len(steps) // 2 :]
+        small, less = image, [*style]
+        if min(min(x.shape[2:]) for x in (image, *(x for x, _ in style))) >= LEAST:
+            small, less = halved(image), [(halved(x), share) for x, share in style]
+        targets = read_targets(self.encoder, small, less, strength)
+        change = self.solve(small, targets, coarse, None, trace) - small
+        begun = clipped(image + F.interpolate(change, image.shape[2:], mode="bilinear"))
         targets = read_targets(self.encoder, image, style, strength)
-        return self.solve(image, targets, self.adjoint(), self.encoder, regularizer)
+        return self.solve(begun, targets, fine, regularizer, trace)
+
+
+def halved(image: Tensor) -> Tensor:
+    """At half the size, rounded up."""
+    return F.avg_pool2d(image, 2, ceil_mode=True)
 
 
 def read(model: VGG19, image: Tensor) -> Features:
@@ -190,30 +198,34 @@ def read_targets(model: VGG19, image: Tensor, style: Pictures, strength: float =
 
 
 def losses(features: Features, targets: Targets) -> Terms:
-    """Content and style loss, each averaged over the batch."""
+    """Content and style loss of each image, (B,)."""
     content, grams = targets
-    found: Terms = {f"content/{LAYERS[-1]}": F.mse_loss(features[LAYERS[-1]].float(), content)}
+    gap = features[LAYERS[-1]].float() - content
+    found: Terms = {f"content/{LAYERS[-1]}": gap.square().mean((1, 2, 3))}
     for layer in LAYERS:
         gap = gram_matrix(features[layer]) - grams[layer]
-        found[f"style/{layer}"] = gap.square().mean()
+        found[f"style/{layer}"] = gap.square().mean((1, 2))
     return found
-
-
-def true_adjoint(model: VGG19, rate: float) -> Adjoint:
-    """VGG-19's own, by backpropagation: gradient descent with a fixed rate, to compare with."""
-
-    def apply(image: Tensor, gradients: Features) -> Tensor:
-        with torch.enable_grad():
-            x = image.detach().requires_grad_()
-            values, given = [[of[k] for k in LAYERS] for of in (read(model, x), gradients)]
-            change: Tensor = rate * torch.autograd.grad(values, x, given)[0]
-        return change
-
-    return apply
 
 
 def build(options: Options, names: Sequence[str]) -> Solver:
     return Solver(options)
+
+
+def short(gradient: Tensor) -> Tensor:
+    """Cut to a length of one, if it is longer."""
+    cut: Tensor = gradient / gradient.norm().clamp_min(1)
+    return cut
+
+
+def optimizer(parameters: Sequence[Tensor], learning_rate: float) -> torch.optim.Optimizer:
+    """Adam, ten times as fast for the rates; of short gradients: where one diverges, it is long."""
+    for parameter in parameters:
+        parameter.register_hook(short)  # type: ignore[no-untyped-call]
+    weights = [p for p in parameters if p.ndim > 1]
+    rates = {"params": [p for p in parameters if p.ndim == 1], "lr": 10 * learning_rate}
+    groups: list[dict[str, Any]] = [{"params": weights}, rates]
+    return torch.optim.Adam(groups, learning_rate)
 
 
 def layers(recipe: Recipe) -> tuple[str, ...]:
@@ -221,17 +233,28 @@ def layers(recipe: Recipe) -> tuple[str, ...]:
 
 
 def loss_weights(recipe: Recipe) -> dict[str, float]:
-    weight = Options(**dict(recipe.options)).style_weight
-    return {"content": recipe.content_weight, "style": weight, "tv": recipe.tv_weight}
+    return {"descent": 1.0, "way": 1.0}
 
 
 def objective(
     network: Solver, styles: Sequence[Tensor], model: VGG19, recipe: Recipe
 ) -> Callable[[Batch], Terms]:
+    """Logarithms of the objective over the photograph's, at the end and on the way.
+
+    In logarithms all pairs count alike. The gradients that the steps are given are taken as
+    constant: how the steps before change them is not followed back (Andrychowicz et al. 2016).
+    """
+
     def terms(batch: Batch) -> Terms:
+        trace: list[Tensor] = []
+        given = [(batch.styles, 1.0)]
+        image = network(batch.contents, given, trace=trace)
         with torch.no_grad():
-            targets = read_targets(model, batch.contents, [(batch.styles, 1.0)])
-        image = network.solve(batch.contents, targets, network.adjoint(), model)
-        return {**losses(read(model, image), targets), "tv": total_variation(standardize(image))}
+            targets = read_targets(model, batch.contents, given)
+            before = network.total(losses(read(model, batch.contents), targets)).log()
+        after = network.total(losses(read(model, image), targets)).log()
+        half = len(network.steps) // 2
+        way = [x - trace[0].detach() for x in trace[1:half]] + [x - before for x in trace[half:]]
+        return {"descent": (after - before).mean(), "way": torch.stack(way).mean()}
 
     return terms
