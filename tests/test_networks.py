@@ -58,6 +58,9 @@ def test_a_batch_equals_its_singles(network):
     if isinstance(network, NETWORKS.load("texture").Texture):
         assert not torch.equal(*network(images, style))  # each has noise of its own
         return
+    solver = NETWORKS.load("solver")
+    if isinstance(network, solver.Solver):  # each step of descent enlarges differences of rounding
+        network = solver.build(solver.Options(steps=2), []).requires_grad_(False)
     singles = torch.cat([network(one[None], style) for one in images])
     assert (network(images, style) - singles).abs().max() < 1e-3
 

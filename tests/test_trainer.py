@@ -51,7 +51,7 @@ def small(name, folder, steps=5, **settings):
 )
 def test_a_few_steps_lower_the_losses_of_held_out_pictures(name, folder):
     style = STYLE.get(name, "night_cafe" if name == "texture" else ())
-    steps = {"aams": 40, "solver": 30}.get(name, 20)  # attention is slow to be of use
+    steps = {"multistyle": 40, "aams": 40, "solver": 30}.get(name, 20)
     changes = {**SMALL, "weights": "original", "precision": "float32"}
     if name == "solver":  # descent goes astray on tiny crops, and on some pairs nothing is left
         changes |= {"crop": 96, "side": 96, "style_side": 96, "batch": 1, "held_out": 0.5}

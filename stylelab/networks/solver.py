@@ -136,8 +136,8 @@ class Solver(Network):
     ) -> Tensor:
         """The image (B, 3, H, W) in [0, 1] after these steps, each projected onto [0, 1].
 
-        ``trace`` takes up the logarithm of each image's objective before each step, (B,), which
-        knows its slope at the image alone.
+        ``trace`` collects the logarithm of each image's objective before each step, (B,). Its
+        derivative is that at this image; how a step's gradient was found is not followed back.
         """
         last = torch.zeros_like(image)
         for step in steps:
