@@ -64,3 +64,14 @@ def test_salience_is_from_zero_to_one():
 def test_too_small_a_style_is_refused(network):
     with pytest.raises(InputError, match="at least 24x24"):
         network(load_image(sample("chenonceau"), (32, 48)), [(torch.zeros(1, 3, 20, 40), 1.0)])
+
+
+def test_what_attention_has_learnt_reaches_a_style_seen_before(network):
+    photo, style = (load_image(sample(n), (48, 64)) for n in ("chenonceau", "night_cafe"))
+    before = network(photo, [(style, 1.0)])
+    for parameter in network.attention.parameters():
+        parameter.mul_(1.5)
+    after = network.eval()(photo, [(style, 1.0)])
+    assert not torch.equal(after, before)
+    network.styles.kept.clear()
+    assert torch.equal(network(photo, [(style, 1.0)]), after)

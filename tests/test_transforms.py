@@ -97,6 +97,25 @@ def test_patches_cover_each_position_and_lie_where_they_were(stride, size):
     assert int(count.sum()) == 9 * len(patch_places(*size, stride))
 
 
+@pytest.mark.parametrize("size", [(10, 10), (13, 18), (15, 21)])
+def test_patches_chosen_by_means_are_copied_whole(size):
+    style = features(1, 3, *size)
+    torch.testing.assert_close(style_swap(style, style, stride=2, side=5, coarse=2), style)
+    # A map of the same means, each 2x2 positions upside down: the style's own detail is put in.
+    even = style[:, :, : size[0] // 2 * 2, : size[1] // 2 * 2]
+    turned = even.unflatten(2, (-1, 2)).flip(3).flatten(2, 3)
+    assert not torch.allclose(turned, even)
+    torch.testing.assert_close(style_swap(turned, even, stride=1, side=2, coarse=2), even)
+
+
+def test_overlaps_are_averaged_by_a_window():
+    patches = torch.tensor([[1.0, 1, 1], [5, 5, 5]]).repeat(1, 3)  # of 0 to 2 and of 1 to 3
+    window = torch.tensor([1.0, 2, 1]).repeat(3)
+    mean, weight = lay(patches, (1, 1, 3, 4), window=window)
+    assert mean[0, 0, 0].tolist() == pytest.approx([1, 7 / 3, 11 / 3, 5])
+    assert weight[0, 0, 0].tolist() == [1, 3, 3, 1]
+
+
 def test_a_map_without_patches_is_refused_in_one_line():
     with pytest.raises(InputError, match="2x5 has no 3x3 patch; use a larger size"):
         read_patches(features(1, 2, 2, 5))

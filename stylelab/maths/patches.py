@@ -4,7 +4,6 @@ Each takes the style's features (1, C, h, w), of any size. They work in the feat
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -51,30 +50,58 @@ def match(patches: Tensor, style_patches: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lay(
-    patches: Tensor, shape: Sequence[int], stride: int = 1, side: int = 3
+    patches: Tensor,
+    shape: Sequence[int],
+    stride: int = 1,
+    side: int = 3,
+    window: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Put patches (P, side^2 * C) back where `read_patches` takes them from a map of ``shape``.
 
+    Args:
+        patches: one for each place.
+        shape: of the map, (1, C, H, W).
+        stride: between places.
+        side: of a patch.
+        window: weights of a patch's positions, (side^2,); by default 1.
+
     Returns:
-        Their mean at each position (1, C, H, W), and how many overlap there (1, 1, H, W).
+        Their mean at each position (1, C, H, W), and the sum of weights there (1, 1, H, W).
     """
     _, channels, height, width = shape
     places = patch_places(height, width, stride, side).to(patches.device)
     total = patches.new_zeros(height * width, channels)
     count = patches.new_zeros(height * width, 1)
-    for k, part in enumerate(patches.view(len(patches), side**2, channels).unbind(1)):
-        total[places[:, k]] += part  # an index occurs once in a column, so no addition is lost
-        count[places[:, k]] += 1
-    mean = (total / count.clamp_min(1)).mT.reshape(1, channels, height, width)
-    return mean, count.view(1, 1, height, width)
+    weights = [1.0] * side**2 if window is None else window.tolist()
+    parts = patches.view(len(patches), side**2, channels).unbind(1)
+    for k, (part, weight) in enumerate(zip(parts, weights, strict=True)):
+        # An index occurs once in a column, so no addition is lost.
+        total[places[:, k]] += weight * part
+        count[places[:, k]] += weight
+    mean = total / count.clamp_min(torch.finfo(count.dtype).tiny)
+    return mean.mT.reshape(1, channels, height, width), count.view(1, 1, height, width)
 
 
-def style_swap(content: Tensor, style: Tensor, stride: int = 1, side: int = 3) -> Tensor:
+def style_swap(
+    content: Tensor, style: Tensor, stride: int = 1, side: int = 3, coarse: int = 1
+) -> Tensor:
     """Replace each patch by the most similar one of the style; overlaps are averaged.
 
     After Chen and Schmidt 2016. Normalised features are compared, so that a dark picture finds its
     patches in a bright one (Sheng et al. 2018 whiten them instead).
+
+    Args:
+        content: features (1, C, H, W).
+        style: features (1, C, h, w).
+        stride: between patches, in means.
+        side: of a patch, in means.
+        coarse: means of ``coarse``^2 positions are compared. Patches are copied whole; from 2 on
+            they fade towards their edges (a Hann window), because larger ones agree less where
+            they overlap.
     """
-    read = partial(read_patches, stride=stride, side=side)
-    index, _ = match(read(normalize(content)), read(normalize(style)))
-    return lay(read(style)[index], content.shape, stride, side)[0]
+    own, other = (F.avg_pool2d(normalize(f), coarse, ceil_mode=True) for f in (content, style))
+    index, _ = match(read_patches(own, stride, side), read_patches(other, stride, side))
+    stride, side = coarse * stride, coarse * side
+    fade = torch.hann_window(side + 2, periodic=False)[1:-1] if coarse > 1 else torch.ones(side)
+    window = torch.outer(fade, fade).flatten()
+    return lay(read_patches(style, stride, side)[index], content.shape, stride, side, window)[0]

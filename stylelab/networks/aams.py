@@ -39,7 +39,8 @@ STYLES = "any"
 LAYERS = ("relu3_1", "relu2_1", "relu1_1")  # the first is transformed
 LEAST = 24  # pixels a side: the smallest scale of a style has to hold a patch of its features
 SCALES = (1.0, 0.5**0.5, 0.5)  # of the style whose patches are swapped in, coarse to fine
-PATCH, STRIDE = 5, 2
+PATCH, STRIDE = 5, 2  # in means of COARSE^2 positions, of 4x4 pixels each
+COARSE = 2
 SHARPNESS = 50.0  # of the choice among strokes
 RECIPE: dict[str, Any] = {
     "steps": 1500,
@@ -66,7 +67,11 @@ class AAMS(Network):
         self.encoder = VGG19(LAYERS, padding="reflect")
         self.attention = Attention(256, 32)
         self.decoder = Decoder(LAYERS[0])
-        self.styles: StyleMemory[dict[str, Tensor]] = StyleMemory()
+        self.styles: StyleMemory[tuple[Tensor, list[Tensor]]] = StyleMemory()
+
+    def train(self, mode: bool = True) -> "AAMS":
+        self.styles.kept.clear()  # attention may have learnt since
+        return super().train(mode)
 
     def encode(self, image: Tensor) -> dict[str, Tensor]:
         """Features of the three layers, (B, C, h, w) each, in float32."""
@@ -79,6 +84,11 @@ class AAMS(Network):
         found: Tensor = self.attention(features, features)
         return found
 
+    def read(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Of a style's picture: the features with what attention adds, and `read_moments`."""
+        found = self.encode(picture)
+        return found[LAYERS[0]] + self.attend(found[LAYERS[0]]), read_moments(found)
+
     def decode(self, features: Tensor, like: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """The image of features, cut to a size; ``like``: see `Decoder`. Not clipped."""
         found: Tensor = self.decoder(features, like)
@@ -87,11 +97,12 @@ class AAMS(Network):
     def transform(self, content: Tensor, style: Tensor, salience: Tensor) -> Tensor:
         """Features (1, C, H, W) in strokes of the style (1, C, h, w), and with its covariance."""
         plain, white = whiten(content), whiten(style)
+        coarse = min(COARSE, min(*content.shape[2:], *style.shape[2:]) // PATCH)
         strokes = []
         for scale in SCALES:
-            size = [max(PATCH, round(side * scale)) for side in style.shape[2:]]
+            size = [max(coarse * PATCH, round(side * scale)) for side in style.shape[2:]]
             scaled = resize(white, size)
-            strokes.append(style_swap(plain, scaled, STRIDE, PATCH))
+            strokes.append(style_swap(plain, scaled, STRIDE, PATCH, coarse))
         # Where there is most attention, the content's own lines remain.
         return wct(fuse([*strokes, plain], salience), style)
 
@@ -101,11 +112,10 @@ class AAMS(Network):
         content, where = own[LAYERS[0]] + added, salience(added)
         deep, like = torch.zeros_like(content), [torch.zeros_like(m) for m in read_moments(own)]
         for picture, share in style:
-            found = self.styles.read(self.encoder, picture, self.encode)
-            target = found[LAYERS[0]] + self.attend(found[LAYERS[0]])
+            target, found = self.styles.read(self.encoder, picture, self.read)
             pairs = zip(content[:, None], where[:, None], strict=True)
             deep += share * torch.cat([self.transform(f, target, s) for f, s in pairs])
-            for total, of in zip(like, read_moments(found), strict=True):
+            for total, of in zip(like, found, strict=True):
                 total += share * of
         pairs = zip(read_moments(own), like, strict=True)
         wanted = [towards(a, b, strength) for a, b in pairs]
