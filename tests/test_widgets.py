@@ -27,6 +27,7 @@ from stylelab import (
     stylize,
     sweep,
 )
+from stylelab.networks.loading import painters
 from stylelab.registry import load_method
 from stylelab.widgets import pictures
 from stylelab.widgets.panel import SIZES
@@ -594,6 +595,23 @@ def test_the_painter_takes_networks_of_each_kind():
     styles = [sample("night_cafe"), sample("langlois_bridge")]
     expected = paint("adain", photograph, styles, blend=(0.75, 0.25))
     torch.testing.assert_close(painter.image, expected)
+
+
+def test_the_painter_takes_every_network_that_comes_with_the_kit(tmp_path, small):
+    painter = Painter(PICTURES[0], "johnson", 64, replace(small, steps=1), tmp_path)
+    for name in painters():
+        painter.image = torch.zeros(1)
+        painter.chosen.value = name
+        assert painter.message.value == "", name
+        assert painter.image.shape == (1, 3, 48, 64), name
+    painter.chosen.value = "cyclegan"
+    assert painter.first.options == ("there", "back")
+    expected = paint("cyclegan", load_image(sample(PICTURES[0]), 64), "there")
+    torch.testing.assert_close(painter.image, expected)
+    lab = painter.polish()
+    assert lab.join(60)
+    assert lab.error is None
+    painter.close()
 
 
 def test_the_painter_optimises_once_and_its_sliders_mix(tmp_path, small, monkeypatch):

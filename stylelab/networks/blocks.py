@@ -64,6 +64,8 @@ class Network(Casting):
 
     kind = "one"
     """The ``STYLES`` of its module: what its ``style`` is."""
+    names: list[str]
+    """Of its styles, if it is of kind "many"."""
 
     def learnt(self) -> dict[str, Tensor]:
         """The tensors that training changes: all but those of an encoder, by name."""

@@ -78,7 +78,8 @@ def paint(
     elif network.kind == "one" and style is not None:
         raise InputError("this network has learnt its one style and takes no other; leave it out")
     elif network.kind == "many" and style is None:
-        raise InputError("this network has many styles; name one, or give shares of them")
+        known = ", ".join(network.names)
+        raise InputError(f"this network has many styles; name one of {known}, or give shares")
     with torch.no_grad():
         painted = network(content.to(network.device), given, strength).cpu()
     if colours == "luminance":

@@ -150,7 +150,7 @@ class Painter(Shown):
     def _take_network(self) -> None:
         network = self.network
         paintings = list(samples().query("role == 'style'").index)
-        names = network.names if isinstance(network, StyleNetwork) else paintings
+        names = network.names if network is not None and network.kind == "many" else paintings
         self._quiet = True
         for choice, value in ((self.first, names[0]), (self.second, names[-1])):
             kept = choice.value in names
@@ -291,7 +291,7 @@ class Painter(Shown):
         height, width = self.image.shape[2:]
         config = {**self.config.to_dict(), "size": (height, width), "init": str(path)}
         towards = self.first.value
-        if isinstance(self.network, StyleNetwork) and towards not in samples().index:
+        if towards not in samples().index:  # a way, such as "there", or a number
             towards = str(samples().query("role == 'style'").index[0])
         self.lab = LiveLab(self.content.value, towards, Config.from_dict(config), self.out)
         self.below.children = (self.lab.panel.box,)
