@@ -227,6 +227,8 @@ def _open_streams() -> None:
 
 def parse(arguments: Sequence[str]) -> Callable[[], None]:
     """The call that the arguments describe; tyro's complaint becomes a one-line InputError."""
+    pairs = zip(["", *arguments], arguments, strict=False)  # 300x450 is 300 450
+    arguments = [x for before, a in pairs for x in (a.split("x") if before == "--size" else [a])]
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--preset", nargs="?")
     finder.add_argument("--plugin", nargs="?")
@@ -271,6 +273,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
                 return read()  # --help again, for the terminal
     fault = re.split(r"(?m)^ *-{3,} *$", printed.getvalue())[1]
     text = re.sub(r"^Error parsing __tyro-dummy-inner__\S*: ", "", " ".join(fault.split()))
+    text = text.split(". Got errors: ")[0]  # why each of the types that it might be does not fit
     raise InputError(f"{text} (see stylelab --help)")
 
 

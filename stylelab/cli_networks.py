@@ -65,7 +65,7 @@ def paint(
         network: A shipped checkpoint, or the folder or file of a training.
         out: A folder for the results.
         style: For a network of any style, pictures; for one of many, names; joined by plus signs.
-        size: Height and width, or the longer side; by default each picture's own.
+        size: Height and width (300x450), or the longer side; by default each picture's own.
         strength: From 0, the picture, to 1, the full style.
         blend: Shares of several styles.
         colours: Whose colours the result has; luminance keeps the picture's.

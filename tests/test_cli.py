@@ -41,6 +41,7 @@ BAD = {
     "weight in words": ([*PAIR, "-o", "x", "--tv-weight", "much"], "could not convert string"),
     "no steps": ([*PAIR, "-o", "x", "--steps", "0"], "steps=0: should be greater"),
     "size zero": ([*PAIR, "-o", "x", "--size", "0", "64"], r"size=(0, 64) should be"),
+    "size in words": ([*PAIR, "-o", "x", "--size", "64*96"], "parsing --size"),
     "unknown layer": ([*PAIR, "-o", "x", "--style-layers", "relu9_1"], "unknown layer 'relu9_1'"),
     "unknown pooling": ([*PAIR, "-o", "x", "--pooling", "mean"], "invalid choice 'mean'"),
     "unknown method": ([*PAIR, "-o", "x", "--method", "gaty"], "did you mean 'gatys'"),
@@ -152,6 +153,15 @@ def test_transfer_writes_a_picture_alone():
     main([*PAIR, "-o", "one.png", *QUICK])
     assert Image.open("one.png").size == (64, 48)
     assert json.loads(Image.open("one.png").text["config"])["steps"] == 2
+
+
+@pytest.mark.parametrize("size", [["48x64"], ["48", "64"]])
+def test_a_size_is_written_with_an_x_or_in_two(size):
+    main([*PAIR, "-o", "48x64.png", *QUICK[3:], "--size", *size])
+    assert Image.open("48x64.png").size == (64, 48)
+    with pytest.raises(SystemExit) as caught:
+        main([*PAIR, "-o", "a.png", "--size", "64*96"])
+    assert caught.value.code == 2
 
 
 def test_a_sample_a_path_and_one_number_for_the_size_are_taken():
