@@ -29,15 +29,22 @@ from stylelab import (
 from stylelab.gans.blocks import (
     Pool,
     cross_entropy,
-    gradient_penalty,
     least_squares,
     patch_distance,
     spread,
     wasserstein,
 )
 from stylelab.gans.cyclegan import published
+from stylelab.gans.discriminators import (
+    SEEN,
+    FeatureGAN,
+    PatchGAN,
+    PixelGAN,
+    feature_penalty,
+    gradient_penalty,
+)
 from stylelab.gans.exposure import mean_curve, place
-from stylelab.gans.nets import PatchGAN, PixelGAN, ResNet, UNet, means
+from stylelab.gans.nets import ResNet, UNet, means
 from stylelab.gans.rings import modes, ring
 from stylelab.training.crops import seeded
 from stylelab.training.rings import RingGame, RingSettings
@@ -102,6 +109,20 @@ def test_the_penalty_is_zero_for_a_linear_critic_of_unit_gradient(length, penalt
     assert found.item() == pytest.approx(penalty, abs=1e-5)
 
 
+@pytest.mark.parametrize(("length", "penalty"), [(1, 0), (3, 4), (0.5, 0.25)])
+def test_so_is_that_of_features_for_linear_heads(length, penalty):
+    critic = FeatureGAN(4)
+    critic.heads = nn.ModuleList(nn.Conv2d(n, 1, 1, bias=False) for _, n in SEEN)
+    for head, (_, n) in zip(critic.heads, SEEN, strict=True):
+        nn.init.constant_(head.weight, length / math.sqrt(n))
+    real, made = torch.rand(2, 2, 3, 16, 24)
+    found = feature_penalty(critic, real, made, torch.Generator())
+    assert found.item() == pytest.approx(penalty, abs=1e-5)
+    found.backward()
+    assert all(head.weight.grad is not None for head in critic.heads)
+    assert all(p.grad is None for p in critic.encoder.parameters())
+
+
 def test_patches_of_the_same_pictures_have_no_distance_and_shifted_ones_that_of_the_shift():
     image = torch.rand(2, 3, 32, 32)
     assert patch_distance(image, image) == 0
@@ -145,13 +166,12 @@ def test_any_size_is_kept_and_a_batch_equals_its_singles(make, size):
 def test_generators_begin_as_the_identity_or_without_strokes():
     image = load_image(sample("chenonceau"), (48, 72))
     cyclegan, dualgan = (GANS.load(name) for name in ("cyclegan", "dualgan"))
-    same = cyclegan.Options(adds_to="picture")
-    for module, options in ((cyclegan, same), (dualgan, dualgan.Options())):
-        game = module.build(options, ())
-        assert (game(image) - image).abs().mean() < 0.01
-    found = cyclegan.build(cyclegan.Options(), ())(image)
-    assert torch.equal(found, means(image))
-    assert 0.03 < (found - image).abs().mean() < 0.15
+    same = cyclegan.build(cyclegan.Options(adds_to="picture"), ())
+    assert (same(image) - image).abs().mean() < 0.01
+    for module in (cyclegan, dualgan):
+        found = module.build(module.Options(), ())(image)
+        assert torch.allclose(found, means(image), atol=1e-6)
+        assert 0.03 < (found - image).abs().mean() < 0.15
 
 
 def test_means_have_no_detail_and_keep_the_colours():
@@ -177,11 +197,16 @@ def test_a_patch_score_sees_so_many_pixels_and_a_pixel_score_one():
 
 def test_clipped_critics_have_small_weights_whenever_they_are_used():
     module = GANS.load("dualgan")
-    critic = module.build(module.Options(slope="clipping"), ()).discriminators["there"]
-    with torch.no_grad():
-        next(critic.parameters()).fill_(1.0)
-    critic(torch.rand(1, 3, 32, 32))
-    assert max(float(p.detach().abs().max()) for p in critic.parameters()) <= 0.01
+    for sees in ("features", "pixels"):
+        options = module.Options(slope="clipping", sees=sees)
+        critic = module.build(options, ()).discriminators["there"]
+        own = [p for p in critic.parameters() if p.requires_grad]
+        with torch.no_grad():
+            own[0].fill_(1.0)
+        critic(torch.rand(1, 3, 32, 32))
+        assert max(float(p.detach().abs().max()) for p in own) <= 0.01
+        if sees == "features":  # VGG-19 stays as it is
+            assert max(float(p.abs().max()) for p in critic.critic.encoder.parameters()) > 0.1
 
 
 def test_the_published_layout_of_a_generator_is_read_in_order(tmp_path):

@@ -137,25 +137,6 @@ def wasserstein(scores: Tensor, real: bool) -> Tensor:
     return -scores.mean() if real else scores.mean()
 
 
-def gradient_penalty(
-    critic: nn.Module, real: Tensor, made: Tensor, generator: torch.Generator
-) -> Tensor:
-    """(|gradient| - 1)^2 of a critic between real and made pictures (Gulrajani et al. 2017).
-
-    Args:
-        real, made: (B, C, H, W) each; the critic must treat each example by itself.
-
-    Returns:
-        A scalar; 0 where the critic's slope is one.
-    """
-    share = torch.rand(len(real), 1, 1, 1, generator=generator).to(real)
-    between = real.lerp(made, share).detach().requires_grad_()
-    means = critic(between).flatten(1).mean(1)  # of a picture's patches, (B,)
-    slope = torch.autograd.grad(means.sum(), between, create_graph=True)[0]
-    lengths: Tensor = slope.flatten(1).norm(dim=1)
-    return (lengths - 1).square().mean()
-
-
 def spread(made: Tensor, real: Tensor) -> float:
     """How much made pictures, (B, C, H, W), differ from each other, over how much real ones do."""
     return float(made.std(0).mean() / real.std(0).mean().clamp_min(1e-6))

@@ -22,7 +22,7 @@ from stylelab.config import checked
 from stylelab.gans.blocks import Game, least_squares, normal, spread, tiled
 from stylelab.gans.blocks import optimizer as optimizer
 from stylelab.gans.blocks import photographs as DATA  # noqa: F401
-from stylelab.gans.nets import PixelGAN
+from stylelab.gans.discriminators import PixelGAN
 from stylelab.images import standardize
 from stylelab.maths.lab import from_lab, grey_of, to_lab
 from stylelab.networks.blocks import Batch, Casting, check_image, convolution

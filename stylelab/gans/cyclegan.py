@@ -21,7 +21,8 @@ from stylelab.gans.blocks import optimizer as optimizer
 from stylelab.gans.blocks import photographs as DATA  # noqa: F401
 from stylelab.gans.cycles import Cycles, Rules
 from stylelab.gans.cycles import players as players_of
-from stylelab.gans.nets import AddsTo, Enlarge, FeatureGAN, PatchGAN, ResNet
+from stylelab.gans.discriminators import FeatureGAN, PatchGAN
+from stylelab.gans.nets import AddsTo, Enlarge, ResNet
 from stylelab.networks.blocks import Batch
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe

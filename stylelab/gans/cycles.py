@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,6 @@ from stylelab.gans.blocks import (
     Game,
     Pool,
     by_shares,
-    gradient_penalty,
     patch_distance,
     spread,
     tiled,
@@ -87,8 +87,8 @@ class Rules:
     crop: int
     identity: bool = False
     """Whether a picture of B should stay as it is on the way there, and one of A back."""
-    penalty: bool = False
-    """Whether critics pay for slopes other than one."""
+    penalty: Callable[[Any, Tensor, Tensor, torch.Generator], Tensor] | None = None
+    """What a critic pays for slopes other than one, between real and made pictures."""
     pool: bool = True
 
 
@@ -121,9 +121,8 @@ def players(game: Cycles, rules: Rules) -> dict[str, Callable[[Batch], Terms]]:
                 found = pools[way].exchange(found, batch.generator)
             terms[f"real/{way}"] = rules.loss(critic(real), True)
             terms[f"made/{way}"] = rules.loss(critic(found), False)
-            if rules.penalty:
-                slope = gradient_penalty(critic, real, found, batch.generator)
-                terms[f"penalty/{way}"] = slope
+            if rules.penalty is not None:
+                terms[f"penalty/{way}"] = rules.penalty(critic, real, found, batch.generator)
         return terms
 
     return {"generators": generators, "discriminators": discriminators}

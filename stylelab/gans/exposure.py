@@ -24,7 +24,8 @@ from stylelab.gans.blocks import Game, by_shares, least_squares, normal, spread,
 from stylelab.gans.blocks import optimizer as optimizer
 from stylelab.gans.cycles import Cycles, Rules
 from stylelab.gans.cycles import players as players_of
-from stylelab.gans.nets import PatchGAN, UNet
+from stylelab.gans.discriminators import PatchGAN
+from stylelab.gans.nets import UNet
 from stylelab.maths.fusion import fuse
 from stylelab.networks.blocks import Batch, Casting, check_image, mixed
 from stylelab.objectives import Terms

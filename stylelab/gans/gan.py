@@ -26,7 +26,7 @@ from stylelab.gans.blocks import (
     tiled,
 )
 from stylelab.gans.blocks import optimizer as optimizer
-from stylelab.gans.nets import fine
+from stylelab.gans.discriminators import fine
 from stylelab.networks.blocks import Batch, Casting, convolution
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stylelab.gans.autoencoder import Autoencoder
 from stylelab.gans.blocks import Game, spread, tiled
+from stylelab.gans.discriminators import PatchGAN
 from stylelab.gans.features import (
     EYES,
     POINTS,
@@ -25,7 +26,6 @@ from stylelab.gans.features import (
     to_picture,
     to_texture,
 )
-from stylelab.gans.nets import PatchGAN
 from stylelab.maths.resizing import resize
 from stylelab.maths.warping import moved, similarity
 from stylelab.networks.blocks import Batch, check_image, mixed

@@ -1,4 +1,4 @@
-"""Generators and discriminators that several GANs share."""
+"""Generators that several GANs share."""
 
 from itertools import pairwise
 from typing import Literal, cast
@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylelab.images import standardize
 from stylelab.networks.blocks import (
     Casting,
     Grain,
@@ -16,7 +15,6 @@ from stylelab.networks.blocks import (
     clipped,
     convolution,
 )
-from stylelab.vgg.network import VGG19
 
 Enlarge = Literal["nearest", "transposed"]
 AddsTo = Literal["means", "picture", "nothing"]
@@ -32,15 +30,6 @@ def logit(image: Tensor) -> Tensor:
     return (image * (1 - 2 * EDGE) + EDGE).logit()
 
 
-DETAIL = 8  # times as large as it is
-SEEN = (("relu1_2", 64), ("relu2_2", 128), ("relu3_2", 256))  # layers of VGG-19, their channels
-
-
-def fine(image: Tensor) -> Tensor:
-    """The finest band: an image (B, C, H, W) less its 3x3 mean."""
-    return image - F.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
-
-
 def means(image: Tensor) -> Tensor:
     """The means of 4x4 pixels of an image (B, C, H, W), at its size, with ramps between them."""
     height, width = image.shape[2:]
@@ -48,6 +37,12 @@ def means(image: Tensor) -> Tensor:
     coarse = F.avg_pool2d(padded, COARSE)
     enlarged = F.interpolate(coarse, scale_factor=float(COARSE), mode="bilinear")
     return enlarged[:, :, :height, :width]
+
+
+def painted(image: Tensor, strokes: Tensor, training: bool) -> Tensor:
+    """The means of an image with strokes added, which are limited; (B, 3, H, W) all."""
+    reach = REACH if training else CALM * REACH
+    return clipped(means(image) + reach * strokes.tanh())
 
 
 class ResNet(Casting):
@@ -102,8 +97,7 @@ class ResNet(Casting):
             return (x.tanh() + 1) / 2
         if self.adds_to == "picture":
             return (x + logit(image)).sigmoid()
-        reach = REACH if self.training else CALM * REACH
-        return clipped(means(image) + reach * x.tanh())
+        return painted(image, x, self.training)
 
 
 class Residual(nn.Module):
@@ -141,7 +135,10 @@ class UNet(Casting):
         for i, (a, b) in enumerate(zip(before[:-1], widths, strict=True)):
             plain = i == 0 or not norm
             self.down.append(
-                nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), nn.Identity() if plain else InstanceNorm(b))
+                nn.Sequential(
+                    nn.Conv2d(a, b, 4, 2, 1, padding_mode="reflect"),
+                    nn.Identity() if plain else InstanceNorm(b),
+                )
             )
         for i in range(len(widths) - 1, 0, -1):
             a, b = widths[i] * (1 if i == len(widths) - 1 else 2), widths[i - 1]
@@ -169,79 +166,3 @@ class UNet(Casting):
             x = torch.cat([x, maps.pop()], 1)
         x = self.last(F.interpolate(F.relu(x), scale_factor=2.0, mode="nearest"))
         return x.float()[:, :, :height, :width]
-
-
-class PatchGAN(Casting):
-    """Scores of overlapping patches, (B, 1, h, w), not limited in range (Isola et al. 2017).
-
-    With three strides of two a score sees 70x70 pixels, with two 34x34. Beside the picture it is
-    given its fine detail, enlarged: strokes are fainter than colours, and would be learnt later.
-
-    Args:
-        width: channels of the first convolution.
-        strides: how many convolutions halve the size.
-        norm: whether to normalise each instance; a critic with a gradient penalty must not.
-    """
-
-    def __init__(self, width: int = 32, strides: int = 3, norm: bool = True) -> None:
-        super().__init__()
-        parts: list[nn.Module] = [nn.Conv2d(6, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-        channels = width
-        for i in range(1, strides + 1):
-            out = min(8 * width, 2 * channels)
-            parts.append(nn.Conv2d(channels, out, 4, 2 if i < strides else 1, 1))
-            parts += [InstanceNorm(out)] if norm else []
-            parts.append(nn.LeakyReLU(0.2))
-            channels = out
-        self.body = nn.Sequential(*parts, nn.Conv2d(channels, 1, 4, 1, 1))
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, image: Tensor) -> Tensor:
-        x = torch.cat([2 * image - 1, DETAIL * fine(image)], 1)
-        return cast(Tensor, self.body(x.contiguous(memory_format=torch.channels_last))).float()
-
-
-class FeatureGAN(Casting):
-    """Scores of a picture's features, (B, N), which frozen VGG-19 reads (Sauer et al. 2021).
-
-    It knows strokes and textures from the start, where a PatchGAN has to learn what they are.
-    """
-
-    def __init__(self, width: int = 48) -> None:
-        super().__init__()
-        self.encoder = VGG19([name for name, _ in SEEN])
-        self.heads = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(channels, width, 1),
-                nn.LeakyReLU(0.2),
-                nn.Conv2d(width, width, 3, 1, 1),
-                nn.LeakyReLU(0.2),
-                nn.Conv2d(width, 1, 1),
-            )
-            for _, channels in SEEN
-        )
-
-    def forward(self, image: Tensor) -> Tensor:
-        features = self.encoder(standardize(image))
-        found = [
-            cast(Tensor, head(features[name] / 4)).float().flatten(1)
-            for head, (name, _) in zip(self.heads, SEEN, strict=True)
-        ]
-        return torch.cat(found, 1)
-
-
-class PixelGAN(Casting):
-    """A score for each pixel by its own values alone, by 1x1 convolutions (Isola et al. 2017)."""
-
-    def __init__(self, into: int, width: int = 32) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(into, width, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 1, 1),
-        )
-
-    def forward(self, values: Tensor) -> Tensor:
-        return cast(Tensor, self.body(values)).float()
