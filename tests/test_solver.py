@@ -103,3 +103,15 @@ def test_several_styles_mix_their_gram_matrices(pair):
     both = read_targets(model, image, [(style[0][0], 0.25), (other, 0.75)])[1]
     for layer in LAYERS:
         assert torch.allclose(both[layer], 0.25 * first[layer] + 0.75 * second[layer], atol=1e-6)
+
+
+def test_a_style_is_read_once_for_many_photographs(network, monkeypatch):
+    photo, painting = (load_image(sample(n), (48, 64)) for n in ("chenonceau", "night_cafe"))
+    whole, seen = VGG19.forward, []
+    monkeypatch.setattr(VGG19, "forward", lambda own, x: seen.append(x) or whole(own, x))
+    with torch.no_grad():
+        first = network(photo, [(painting, 1.0)])
+        count = len(seen)
+        again = network(photo, [(painting.clone(), 1.0)])
+    assert torch.equal(again, first)
+    assert len(seen) == 2 * count - 2  # at both sizes

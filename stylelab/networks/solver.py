@@ -11,6 +11,7 @@ features to the pixels. Here backpropagation does that, exactly, and learnt is w
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, TypeAlias, cast
 
 import torch
@@ -30,6 +31,7 @@ from stylelab.networks.blocks import (
     clipped,
     convolution,
 )
+from stylelab.networks.decoders import StyleMemory
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -112,6 +114,7 @@ class Solver(Network):
         super().__init__()
         self.style_weight = options.style_weight
         self.encoder = VGG19(LAYERS, padding="reflect")
+        self.styles: StyleMemory[Features] = StyleMemory()
         self.steps = nn.ModuleList(Learned() for _ in range(options.steps))
 
     def total(self, terms: Terms) -> Tensor:
@@ -169,10 +172,10 @@ class Solver(Network):
         small, less = image, [*style]
         if min(min(x.shape[2:]) for x in (image, *(x for x, _ in style))) >= LEAST:
             small, less = halved(image), [(halved(x), share) for x, share in style]
-        targets = read_targets(self.encoder, small, less, strength)
+        targets = read_targets(self.encoder, small, less, strength, self.styles)
         change = self.solve(small, targets, coarse, None, trace) - small
         begun = clipped(image + F.interpolate(change, image.shape[2:], mode="bilinear"))
-        targets = read_targets(self.encoder, image, style, strength)
+        targets = read_targets(self.encoder, image, style, strength, self.styles)
         return self.solve(begun, targets, fine, regularizer, trace)
 
 
@@ -187,13 +190,26 @@ def read(model: VGG19, image: Tensor) -> Features:
     return {layer: found[layer] for layer in LAYERS}
 
 
-def read_targets(model: VGG19, image: Tensor, style: Pictures, strength: float = 1.0) -> Targets:
+def read_grams(model: VGG19, picture: Tensor) -> Features:
+    """The Gram matrices of a picture's features, (B, C, C)."""
+    return {layer: gram_matrix(f) for layer, f in read(model, picture).items()}
+
+
+def read_targets(
+    model: VGG19,
+    image: Tensor,
+    style: Pictures,
+    strength: float = 1.0,
+    memory: StyleMemory[Features] | None = None,
+) -> Targets:
     """What the steps descend to, by the shares of the styles and their strength."""
-    own, grams = read(model, image), {}
-    found = [(read(model, picture), share) for picture, share in style]
-    for layer, f in own.items():
-        wanted = torch.stack([share * gram_matrix(of[layer]) for of, share in found]).sum(0)
-        grams[layer] = gram_matrix(f).lerp(wanted, strength)
+    styles = StyleMemory[Features]() if memory is None else memory
+    own, read_style = read(model, image), partial(read_grams, model)
+    found = [(styles.read(model, picture, read_style), share) for picture, share in style]
+    sums = {k: torch.stack([share * of[k] for of, share in found]).sum(0) for k in LAYERS}
+    grams = {k: v.expand(len(image), -1, -1) for k, v in sums.items()}
+    if strength != 1:
+        grams = {k: gram_matrix(own[k]).lerp(grams[k], strength) for k in LAYERS}
     return own[LAYERS[-1]].float(), grams
 
 
