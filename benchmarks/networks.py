@@ -234,7 +234,7 @@ def start(short: bool) -> None:
 
 def main() -> None:
     short = quick()
-    for part in (sheet, pictures, training_step, memory, film, start):
+    for part in (memory, sheet, pictures, training_step, film, start):
         part(short)
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import re
 import sys
 from math import inf
 from pathlib import Path
@@ -75,14 +76,9 @@ def free_memory_mb(device: torch.device) -> float:
 
 def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> float:
     """Bytes left below the container's limit, file caches not counted; infinite without one."""
-    version_2 = root, "memory.max", "memory.current", "inactive_file"
-    version_1 = (
-        root / "memory",
-        "memory.limit_in_bytes",
-        "memory.usage_in_bytes",
-        "total_inactive_file",
-    )
-    for folder, limit, used, cached in (version_2, version_1):
+    newer = root, "memory.max", "memory.current", "inactive_file"
+    older = root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    for folder, limit, used, cached in (newer, older):
         text = (folder / limit).read_text().strip() if (folder / limit).exists() else "max"
         if text.isdigit():
             lines = (folder / "memory.stat").read_text().splitlines()
@@ -113,6 +109,10 @@ def peak_memory_mb(device: torch.device) -> int:
         return round(torch.cuda.max_memory_allocated(device) / 1e6)
     if sys.platform == "win32":
         return round(psutil.Process().memory_info().peak_wset / 1e6)
+    # On Linux getrusage would count the process that started this one, too.
+    status = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
+    if peak_kib := re.search(r"VmHWM:\s+(\d+) kB", status):
+        return round(int(peak_kib[1]) * 1024 / 1e6)
     import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

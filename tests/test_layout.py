@@ -72,7 +72,16 @@ def test_no_file_imports_itself_by_way_of_others():
 
 
 # Parts of several networks or GANs, and of the game of faces.
-SHARED = ("blocks", "decoders", "nets", "cycles", "autoencoder", "features", "heredity")
+SHARED = (
+    "blocks",
+    "decoders",
+    "nets",
+    "discriminators",
+    "cycles",
+    "autoencoder",
+    "features",
+    "heredity",
+)
 
 
 @pytest.mark.parametrize("folder", ["methods", "networks", "gans"])

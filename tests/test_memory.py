@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import psutil
@@ -6,7 +8,7 @@ import pytest
 import torch
 
 from stylelab import Config, InputError, Transfer, sample
-from stylelab.device import _left_in_container
+from stylelab.device import _left_in_container, peak_memory_mb
 from stylelab.vgg.memory import BASE_MB, check_memory, estimate_memory_mb
 
 CPU = torch.device("cpu")
@@ -84,3 +86,19 @@ def test_a_container_has_what_its_processes_leave(folder, names, cached, tmp_pat
     assert _left_in_container(tmp_path) == 3000 - 2000 + 500
     (here / names[0]).write_text("max\n")
     assert _left_in_container(tmp_path) == math.inf
+
+
+def test_the_peak_is_that_of_the_process_itself_not_of_the_one_that_started_it():
+    words = (
+        "import torch; from stylelab.device import peak_memory_mb;"
+        "print(peak_memory_mb(torch.device('cpu')))"
+    )
+
+    def of_another() -> int:
+        return int(subprocess.run([sys.executable, "-c", words], stdout=-1, check=True).stdout)
+
+    before = of_another()
+    large = torch.ones(300_000_000)  # 1.2 GB
+    assert peak_memory_mb(CPU) > 1200
+    assert of_another() < before + 200
+    del large
