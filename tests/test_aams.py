@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from stylelab import NETWORKS, InputError, load_image, sample
-from stylelab.maths.statistics import covariance, whiten
-from stylelab.networks.aams import fuse, salience, shares
+from stylelab.maths.statistics import covariance, spectrum, whiten
+from stylelab.networks.aams import Style, fuse, salience, shares
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,9 @@ def test_equal_strokes_fuse_to_themselves():
 def test_what_is_transformed_has_the_styles_covariance(network):
     content, style = random(1, 256, 24, 32), random(1, 256, 20, 30, seed=1)
     style = style[:, :16].repeat_interleave(16, 1) * torch.linspace(0.1, 1, 256).view(1, -1, 1, 1)
+    read = Style(whiten(style), spectrum(style), [])
     found, wanted = (
-        covariance(f) for f in (network.transform(content, style, random(1, 1, 24, 32)), style)
+        covariance(f) for f in (network.transform(content, read, random(1, 1, 24, 32)), style)
     )
     assert (found[0] - wanted[0]).abs().max() < 1e-3 * wanted[0].abs().max()
     assert (found[1] - wanted[1]).abs().max() < 1e-3 * wanted[1].abs().max()

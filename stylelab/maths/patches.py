@@ -30,11 +30,13 @@ def patch_places(height: int, width: int, stride: int = 1, side: int = 3) -> Ten
     return corners[:, None] + offsets
 
 
-def read_patches(features: Tensor, stride: int = 1, side: int = 3) -> Tensor:
-    """The square patches of a map (1, C, H, W), each as a row: (P, side^2 * C)."""
-    height, width = features.shape[2:]
-    places = patch_places(height, width, stride, side).to(features.device)
-    return features[0].flatten(1).mT.contiguous()[places].flatten(1)
+def read_patches(
+    features: Tensor, stride: int = 1, side: int = 3, index: Tensor | None = None
+) -> Tensor:
+    """The square patches of a map (1, C, H, W), or those of an index, as rows: (P, side^2 * C)."""
+    places = patch_places(features.shape[2], features.shape[3], stride, side).to(features.device)
+    chosen = places if index is None else places[index]
+    return features[0].flatten(1).mT.contiguous()[chosen].flatten(1)
 
 
 def match(patches: Tensor, style_patches: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,4 +106,5 @@ def style_swap(
     stride, side = coarse * stride, coarse * side
     fade = torch.hann_window(side + 2, periodic=False)[1:-1] if coarse > 1 else torch.ones(side)
     window = torch.outer(fade, fade).flatten()
-    return lay(read_patches(style, stride, side)[index], content.shape, stride, side, window)[0]
+    patches = read_patches(style, stride, side, index)
+    return lay(patches, content.shape, stride, side, window)[0]

@@ -57,12 +57,12 @@ def spectrum(features: Tensor) -> Spectrum:
     return Spectrum(mean.cpu().double(), values[kept].sqrt(), vectors[:, kept])
 
 
-def whiten(features: Tensor) -> Tensor:
+def whiten(features: Tensor, own: Spectrum | None = None) -> Tensor:
     """Features (1, C, H, W) with mean zero and, as far as their rank goes, unit covariance (ZCA).
 
-    E D^(-1/2) E^T (f - m), for a covariance of E D E^T.
+    E D^(-1/2) E^T (f - m), for a covariance of E D E^T, whose spectrum may be given.
     """
-    mean, roots, vectors = spectrum(features)
+    mean, roots, vectors = own or spectrum(features)
     return _affine(features, (vectors / roots) @ vectors.mT, mean, torch.zeros_like(mean))
 
 

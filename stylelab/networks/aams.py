@@ -8,7 +8,7 @@ in training the photograph's own, in painting the style's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from stylelab.images import standardize
 from stylelab.losses import total_variation
 from stylelab.maths.patches import style_swap
 from stylelab.maths.resizing import resize
-from stylelab.maths.statistics import moments, wct, whiten
+from stylelab.maths.statistics import Spectrum, moments, spectrum, wct, whiten
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
 from stylelab.networks.decoders import (
     Attention,
@@ -29,7 +29,6 @@ from stylelab.networks.decoders import (
     StyleMemory,
     inner,
     squared_error,
-    towards,
 )
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
@@ -39,8 +38,8 @@ STYLES = "any"
 LAYERS = ("relu3_1", "relu2_1", "relu1_1")  # the first is transformed
 LEAST = 24  # pixels a side: the smallest scale of a style has to hold a patch of its features
 SCALES = (1.0, 0.5**0.5, 0.5)  # of the style whose patches are swapped in, coarse to fine
-PATCH, STRIDE = 5, 2  # in means of COARSE^2 positions, of 4x4 pixels each
-COARSE = 2
+PATCH, COARSE = 3, 2  # a side: means of a patch, and positions (of 4x4 pixels) of a mean
+MEANS = 75  # about so many on a shorter side, at most: each patch is compared with each
 SHARPNESS = 50.0  # of the choice among strokes
 RECIPE: dict[str, Any] = {
     "steps": 1500,
@@ -57,6 +56,17 @@ class Options:
     """None: features are relu3_1, and there are four sizes of strokes."""
 
 
+class Style(NamedTuple):
+    """What is needed of a style's picture."""
+
+    white: Tensor
+    """Its whitened features, (1, C, h, w), with what attention adds."""
+    spectrum: Spectrum
+    """Of these before they were whitened."""
+    moments: list[Tensor]
+    """See `read_moments`."""
+
+
 class AAMS(Network):
     """Calling it takes ``style`` as pairs of pictures and shares; strength mixes features."""
 
@@ -67,7 +77,7 @@ class AAMS(Network):
         self.encoder = VGG19(LAYERS, padding="reflect")
         self.attention = Attention(256, 32)
         self.decoder = Decoder(LAYERS[0])
-        self.styles: StyleMemory[tuple[Tensor, list[Tensor]]] = StyleMemory()
+        self.styles: StyleMemory[Style] = StyleMemory()
 
     def train(self, mode: bool = True) -> "AAMS":
         self.styles.kept.clear()  # attention may have learnt since
@@ -84,42 +94,47 @@ class AAMS(Network):
         found: Tensor = self.attention(features, features)
         return found
 
-    def read(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Of a style's picture: the features with what attention adds, and `read_moments`."""
+    def read(self, picture: Tensor) -> Style:
+        """A style's picture, (1, 3, h, w)."""
         found = self.encode(picture)
-        return found[LAYERS[0]] + self.attend(found[LAYERS[0]]), read_moments(found)
+        deep = found[LAYERS[0]] + self.attend(found[LAYERS[0]])
+        own = spectrum(deep)
+        return Style(whiten(deep, own), own, read_moments(found))
 
     def decode(self, features: Tensor, like: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """The image of features, cut to a size; ``like``: see `Decoder`. Not clipped."""
         found: Tensor = self.decoder(features, like)
         return found[:, :, : size[0], : size[1]]
 
-    def transform(self, content: Tensor, style: Tensor, salience: Tensor) -> Tensor:
-        """Features (1, C, H, W) in strokes of the style (1, C, h, w), and with its covariance."""
-        plain, white = whiten(content), whiten(style)
-        coarse = min(COARSE, min(*content.shape[2:], *style.shape[2:]) // PATCH)
+    def transform(self, content: Tensor, style: Style, salience: Tensor) -> Tensor:
+        """Features (1, C, H, W) in strokes of the style, and with its covariance."""
+        plain, white = whiten(content), style.white
+        least = min(*content.shape[2:], *white.shape[2:])
+        coarse = min(max(COARSE, least // MEANS), least // PATCH)
         strokes = []
         for scale in SCALES:
-            size = [max(coarse * PATCH, round(side * scale)) for side in style.shape[2:]]
+            size = [max(coarse * PATCH, round(side * scale)) for side in white.shape[2:]]
             scaled = resize(white, size)
-            strokes.append(style_swap(plain, scaled, STRIDE, PATCH, coarse))
+            strokes.append(style_swap(plain, scaled, 1, PATCH, coarse))
         # Where there is most attention, the content's own lines remain.
-        return wct(fuse([*strokes, plain], salience), style)
+        return wct(fuse([*strokes, plain], salience), style.spectrum)
 
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
         own = self.encode(image)
         added = self.attend(own[LAYERS[0]])
         content, where = own[LAYERS[0]] + added, salience(added)
-        deep, like = torch.zeros_like(content), [torch.zeros_like(m) for m in read_moments(own)]
+        deep, moments_of = torch.zeros_like(content), []
         for picture, share in style:
-            target, found = self.styles.read(self.encoder, picture, self.read)
+            found = self.styles.read(self.encoder, picture, self.read)
             pairs = zip(content[:, None], where[:, None], strict=True)
-            deep += share * torch.cat([self.transform(f, target, s) for f, s in pairs])
-            for total, of in zip(like, found, strict=True):
-                total += share * of
-        pairs = zip(read_moments(own), like, strict=True)
-        wanted = [towards(a, b, strength) for a, b in pairs]
-        return self.decode(towards(content, deep, strength), wanted, image.shape[2:]).clamp(0, 1)
+            deep += share * torch.cat([self.transform(f, found, s) for f, s in pairs])
+            moments_of.append([share * of for of in found.moments])
+        like = [torch.stack(of).sum(0) for of in zip(*moments_of, strict=True)]
+        if strength != 1:
+            deep = content.lerp(deep, strength)
+            pairs = zip(read_moments(own), like, strict=True)
+            like = [a.lerp(b, strength) for a, b in pairs]
+        return self.decode(deep, like, image.shape[2:]).clamp(0, 1)
 
 
 def salience(added: Tensor) -> Tensor:

@@ -30,11 +30,6 @@ def grown(progress: float) -> float:
     return min(1.0, max(0.0, (progress - BEGIN) / (END - BEGIN)))
 
 
-def towards(content: Tensor, styled: Tensor, strength: float) -> Tensor:
-    """Features between the content's and the transformed."""
-    return styled if strength == 1 else content.lerp(styled, strength)
-
-
 def inner(values: Tensor, stride: int = 1) -> Tensor:
     """What is inside the border of crops, or of their features at a stride."""
     k = BORDER // stride
@@ -78,11 +73,11 @@ class Decoder(Casting):
         """
         x = features.contiguous(memory_format=torch.channels_last) / SCALE
         for i, stage in enumerate(self.stages):
-            if i:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            if like:
+            if like:  # before it is enlarged, which changes neither
                 mean, deviation = like[i]
                 x = (deviation * normalize((F.relu(x) if i else x).float()) + mean) / SCALE
+            if i:
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             for conv in cast(nn.ModuleList, stage):
                 x = conv(F.relu(x))  # what VGG-19 gives is above 0 already
         return x.float()

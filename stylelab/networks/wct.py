@@ -15,7 +15,7 @@ from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.maths.statistics import Spectrum, spectrum, wct
 from stylelab.networks.blocks import Batch, Network, Pictures, check_image
-from stylelab.networks.decoders import Decoder, StyleMemory, inner, squared_error, towards
+from stylelab.networks.decoders import Decoder, StyleMemory, inner, squared_error
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
@@ -65,7 +65,9 @@ class WCT(Network):
                     self.encoders[layer], picture, partial(self.read, layer)
                 )
                 styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
-            found = towards(features, torch.stack(styled).sum(0), strength)
+            found = torch.stack(styled).sum(0)
+            if strength != 1:
+                found = features.lerp(found, strength)
             image = self.decode(layer, found, image).clamp(0, 1)
         return image
 
