@@ -307,6 +307,12 @@ def test_a_training_of_two_players_gives_a_folder_that_paints(name, folder, tmp_
                      "over" if name == "exposure" else None, size=64).shape[3] == 64  # fmt: skip
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_games_are_played_in_bfloat16(name, folder):
+    history = small(name, folder, steps=2, precision="bfloat16").history
+    assert history.notna().to_numpy().all()
+
+
 @pytest.mark.parametrize("name", ["cyclegan", "gan"])
 @pytest.mark.filterwarnings("ignore:step")
 def test_an_interrupted_game_goes_on_to_the_same_bytes_with_its_pool(name, folder, tmp_path):

@@ -74,9 +74,9 @@ class FeatureGAN(Casting):
         return torch.cat([scores.flatten(1) for scores in self.score(self.read(image))], 1)
 
     def read(self, image: Tensor) -> list[Tensor]:
-        """What a head is given of an image, for each layer: (B, C, h, w)."""
+        """What a head is given of an image, for each layer: (B, C, h, w), in float32."""
         features = self.encoder(standardize(image))
-        return [features[name] / 4 for name, _ in SEEN]
+        return [features[name].float() / 4 for name, _ in SEEN]
 
     def score(self, features: Sequence[Tensor]) -> list[Tensor]:
         """A score at each position of each layer, (B, 1, h, w)."""
