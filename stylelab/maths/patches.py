@@ -74,12 +74,11 @@ def lay(
     places = patch_places(height, width, stride, side).to(patches.device)
     total = patches.new_zeros(height * width, channels)
     count = patches.new_zeros(height * width, 1)
-    weights = [1.0] * side**2 if window is None else window.tolist()
-    parts = patches.view(len(patches), side**2, channels).unbind(1)
-    for k, (part, weight) in enumerate(zip(parts, weights, strict=True)):
+    weights = None if window is None else window.tolist()
+    for k, part in enumerate(patches.view(len(patches), side**2, channels).unbind(1)):
         # An index occurs once in a column, so no addition is lost.
-        total[places[:, k]] += weight * part
-        count[places[:, k]] += weight
+        total[places[:, k]] += part if weights is None else weights[k] * part
+        count[places[:, k]] += 1 if weights is None else weights[k]
     mean = total / count.clamp_min(torch.finfo(count.dtype).tiny)
     return mean.mT.reshape(1, channels, height, width), count.view(1, 1, height, width)
 
@@ -104,7 +103,7 @@ def style_swap(
     own, other = (F.avg_pool2d(normalize(f), coarse, ceil_mode=True) for f in (content, style))
     index, _ = match(read_patches(own, stride, side), read_patches(other, stride, side))
     stride, side = coarse * stride, coarse * side
-    fade = torch.hann_window(side + 2, periodic=False)[1:-1] if coarse > 1 else torch.ones(side)
-    window = torch.outer(fade, fade).flatten()
+    fade = torch.hann_window(side + 2, periodic=False)[1:-1]
+    window = torch.outer(fade, fade).flatten() if coarse > 1 else None
     patches = read_patches(style, stride, side, index)
     return lay(patches, content.shape, stride, side, window)[0]
