@@ -18,7 +18,7 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(features, target)
 
 
-def gram_matrix(features: Tensor) -> Tensor:
+def gram_matrix(features: Tensor, mean: Tensor | None = None) -> Tensor:
     """Gram matrix of feature maps: for every two channels, their products summed over positions.
 
     G[i, j] = sum over p of F[i, p] F[j, p], divided by C*H*W (Johnson et al. 2016; the
@@ -26,6 +26,8 @@ def gram_matrix(features: Tensor) -> Tensor:
 
     Args:
         features: (B, C, H, W).
+        mean: the features' own, (B, C, 1, 1), to be subtracted first. It takes no gradient: that of
+            the products by the mean is a sum of centred features, zero.
 
     Returns:
         (B, C, C), symmetric and positive semi-definite; float32 if the features have fewer bits.
@@ -33,16 +35,29 @@ def gram_matrix(features: Tensor) -> Tensor:
     _, channels, height, width = features.shape
     # Positions before channels: in channels-last memory this is a view, and so is its gradient.
     f = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, C)
-    gram: Tensor = _SelfProduct.apply(f)
-    return gram / (channels * height * width)
+    gram: Tensor = _SelfProduct.apply(f, None if mean is None else mean.flatten(1)[:, None])
+    return late(gram / (channels * height * width), features)
+
+
+def late(found: Tensor, features: Tensor) -> Tensor:
+    """``found``, whose gradient waits until autograd comes to the ``features`` that it is of.
+
+    Else those of all layers, each as large as its map, wait in memory for the deeper ones'.
+    """
+    node: Any = found.grad_fn
+    source: Any = features.grad_fn
+    if node and source and hasattr(node, "_set_sequence_nr"):  # not documented by PyTorch
+        node._set_sequence_nr(source._sequence_nr())
+    return found
 
 
 class _SelfProduct(torch.autograd.Function):
     """f.mT @ f for f (B, P, C); backward with one product, not two, and less bfloat16 rounding."""
 
     @staticmethod
-    def forward(ctx: Any, f: Tensor) -> Tensor:
-        ctx.save_for_backward(f)
+    def forward(ctx: Any, f: Tensor, mean: Tensor | None) -> Tensor:
+        ctx.save_for_backward(f, mean)
+        f = f if mean is None else f - mean
         if f.dtype != torch.bfloat16:
             return f.mT @ f
         # A bfloat16 product is summed in float32, then rounded to 8 bits. Computed in tiles of
@@ -54,19 +69,11 @@ class _SelfProduct(torch.autograd.Function):
         return (whole.mT @ whole).sum(1, dtype=torch.float32) + rest.mT @ rest
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        f: Tensor = ctx.saved_tensors[0]
-        both: Tensor = grad + grad.mT
-        return f @ both.to(f.dtype)
-
-
-def masked_gram(features: Tensor, mask: Tensor) -> Tensor:
-    """Gram matrix of the features (B, C, H, W) within a mask (1, 1, H, W) in [0, 1], (B, C, C).
-
-    The products of the masked features carry the mask squared, so they are divided by the mean of
-    its square: a region's Gram matrix then depends neither on its area nor on how soft its edge is.
-    """
-    return gram_matrix(mask.to(features.dtype) * features) / mask.square().mean()
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        f, mean = ctx.saved_tensors
+        f = f if mean is None else f - mean
+        both = grad + grad.mT
+        return f @ both.to(f.dtype), None
 
 
 def style_loss(features: Tensor, target_gram: Tensor | Sequence[tuple[Tensor, float]]) -> Tensor:

@@ -3,6 +3,7 @@ import torch
 
 from stylelab import content_loss, gram_matrix, style_loss, total_variation
 from stylelab.losses import squared_variation
+from stylelab.maths.statistics import covariance
 
 
 def features(*shape, dtype=torch.float64):
@@ -76,6 +77,29 @@ def test_gradients_are_those_of_the_formulas():
     assert torch.autograd.gradcheck(lambda x: style_loss(x, gram), f)
     assert torch.autograd.gradcheck(total_variation, f)
     assert torch.autograd.gradgradcheck(gram_matrix, f)
+
+
+def test_a_covariances_gradients_are_those_of_its_formula():
+    f = features(2, 3, 4, 5).requires_grad_()
+    for part in (0, 1):
+        assert torch.autograd.gradcheck(lambda x, part=part: covariance(x)[part], f)
+        assert torch.autograd.gradgradcheck(lambda x, part=part: covariance(x)[part].square(), f)
+
+
+@pytest.mark.parametrize("statistic", [gram_matrix, lambda x: covariance(x)[1]])
+def test_gradients_of_deeper_layers_are_computed_first(statistic):
+    """So that no gradient as large as a shallow map waits in memory for them."""
+    order = []
+    shallow = features(1, 3, 4, 5).requires_grad_() * 2
+    deep = shallow.sin()
+    found = statistic(shallow)
+    product = found.grad_fn
+    while "SelfProduct" not in product.name():
+        product = product.next_functions[0][0]
+    deep.grad_fn.register_hook(lambda *_: order.append("deep"))
+    product.register_hook(lambda *_: order.append("shallow"))
+    (deep.sum() + found.sum()).backward()
+    assert order == ["deep", "shallow"]
 
 
 def test_a_gram_of_bfloat16_features_is_a_float32_sum():

@@ -7,8 +7,8 @@ from PIL import Image
 
 from stylelab import Config, InputError, gram_matrix, style_loss, stylize
 from stylelab.images import standardize
-from stylelab.losses import masked_gram
 from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
+from stylelab.maths.statistics import masked_gram
 from stylelab.methods import photo
 from stylelab.vgg.network import VGG19
 

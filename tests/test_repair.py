@@ -16,8 +16,8 @@ from stylelab import (
     stylize,
 )
 from stylelab.applications.repairs import DEFAULT, fill_smoothly
-from stylelab.losses import masked_gram
 from stylelab.maths.patches import match, read_patches
+from stylelab.maths.statistics import masked_gram
 from stylelab.methods.repair import near, patch_loss, whole_patches
 
 SIZE = (64, 96)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stylelab.losses import gram_matrix
+from stylelab.losses import gram_matrix, late
 
 TINY = 1e-12  # the least variance of a channel
 CUT = 1e-5  # eigenvalues below this part of the largest are noise, which whitening would amplify
@@ -97,8 +97,17 @@ def covariance(features: Tensor) -> tuple[Tensor, Tensor]:
     In float32 where the features have less.
     """
     mean = features.mean((2, 3), keepdim=True)
-    found = gram_matrix(features - mean) * features.shape[1]
-    return mean.flatten(1).to(found.dtype), found
+    found = late(gram_matrix(features, mean) * features.shape[1], features)
+    return late(mean.flatten(1).to(found.dtype), features), found
+
+
+def masked_gram(features: Tensor, mask: Tensor) -> Tensor:
+    """Gram matrix of the features (B, C, H, W) within a mask (1, 1, H, W) in [0, 1], (B, C, C).
+
+    The products of the masked features carry the mask squared, so they are divided by the mean of
+    its square: a region's Gram matrix then depends neither on its area nor on how soft its edge is.
+    """
+    return gram_matrix(mask.to(features.dtype) * features) / mask.square().mean()
 
 
 def root(matrix: Tensor) -> Tensor:

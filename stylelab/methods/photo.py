@@ -15,9 +15,10 @@ from torch import Tensor
 from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
 from stylelab.images import restore
-from stylelab.losses import by_share, masked_gram, total_variation
+from stylelab.losses import by_share, total_variation
 from stylelab.maths.matting import matting_laplacian, matting_loss, to_torch
 from stylelab.maths.regions import masks_at_layers, masks_of_labels, masks_of_polygons, sky_mask
+from stylelab.maths.statistics import masked_gram
 from stylelab.objectives import (
     Objective,
     Styles,

@@ -15,9 +15,10 @@ from torch import Tensor
 from stylelab.config import Config, Layers, Weight, checked
 from stylelab.errors import InputError
 from stylelab.images import load_image
-from stylelab.losses import by_share, masked_gram, total_variation
+from stylelab.losses import by_share, total_variation
 from stylelab.maths.patches import lay, match, patch_places, read_patches
 from stylelab.maths.regions import masks_at_layers
+from stylelab.maths.statistics import masked_gram
 from stylelab.objectives import (
     Objective,
     Styles,

@@ -265,3 +265,14 @@ class Generator(Casting):
         # What rounding up added is at the bottom and at the right.
         x = cast(Tensor, self.output(x, *condition))[:, :, : image.shape[2], : image.shape[3]]
         return x.float().sigmoid() if self.grain is None else clipped(0.5 + CONTRAST * x.float())
+
+
+def schedule(optimizer: torch.optim.Optimizer, r: Recipe) -> torch.optim.lr_scheduler.LRScheduler:
+    """How the step size of a training changes over its steps."""
+    if r.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.steps)
+    if r.schedule == "linear":
+        return torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1.0, 2 * (1 - step / r.steps))
+        )
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)

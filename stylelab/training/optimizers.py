@@ -9,7 +9,6 @@ from torch import Tensor
 from stylelab.config import SMALLEST, Config
 from stylelab.errors import InputError
 from stylelab.images import standardize
-from stylelab.recipes import Recipe
 from stylelab.training.pyramid import PyramidAdam
 
 WARM_UP = 10  # steps in which the linear schedule rises
@@ -62,14 +61,3 @@ def plan_scales(size: tuple[int, int], config: Config) -> tuple[list[tuple[int, 
             f"scales={config.scales} needs at least {sum(parts)} steps, not {config.steps}"
         )
     return sizes, ends
-
-
-def schedule(optimizer: torch.optim.Optimizer, r: Recipe) -> torch.optim.lr_scheduler.LRScheduler:
-    """How the step size of a training changes over its steps."""
-    if r.schedule == "cosine":
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, r.steps)
-    if r.schedule == "linear":
-        return torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min(1.0, 2 * (1 - step / r.steps))
-        )
-    return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)

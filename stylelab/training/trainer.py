@@ -14,14 +14,13 @@ from stylelab.device import pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.gans.blocks import Game
 from stylelab.images import quantize
-from stylelab.networks.blocks import Batch, Network
+from stylelab.networks.blocks import Batch, Network, schedule
 from stylelab.objectives import Terms, by_group
 from stylelab.recipes import Recipe, recipe, trainable
 from stylelab.registry import METHODS
 from stylelab.training.crops import pixels_of
 from stylelab.training.folders import keep
 from stylelab.training.loop import Loop, Player, state_precision
-from stylelab.training.optimizers import schedule
 from stylelab.training.result import begun, describe, resume
 from stylelab.training.sets import Names, Sets, square
 from stylelab.training.trained import Trained
