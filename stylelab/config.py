@@ -212,8 +212,9 @@ class Config(Settings):
     step evaluates the losses once, with every optimiser."""
     learning_rate: Annotated[float, Field(gt=0, le=1000)] = 0.1
     """Step size, in units of the standardised image (0.1 is about 0.02 of the range 0 to 1)."""
-    schedule: Literal["constant", "linear"] = "constant"
-    """How the step size changes over a scale's steps; linear rises for ten, then falls to 0."""
+    schedule: Literal["constant", "linear", "triangle"] = "constant"
+    """How the step size changes over a scale's steps: linear rises for ten, then falls to 0;
+    triangle rises for half of the first scale's, and is linear at the others."""
     decay_every: Annotated[int, Field(ge=0)] = 0
     """The learning rate is multiplied by 0.1 each time this many steps are done; 0 means never."""
     stop_below: Annotated[float, Field(ge=0)] = 0.0
@@ -261,7 +262,7 @@ class Config(Settings):
             )
         if not any((self.content_weight, self.style_weight, self.tv_weight)):
             raise InputError("all loss weights are 0: set one of them above 0")
-        if self.schedule == "linear" and self.decay_every:
+        if self.schedule != "constant" and self.decay_every:
             raise InputError("decay_every needs schedule='constant': set only one of the two")
         if self.projected and self.optimizer == "lbfgs":
             raise InputError("projected needs optimizer='adam' or 'pyramid', not lbfgs")

@@ -54,6 +54,29 @@ def test_the_linear_schedule_rises_for_ten_steps_and_falls_to_zero():
     assert learning_rate(Config(schedule="linear"), 1)(0) == 1
 
 
+def test_the_triangle_rises_for_half_of_the_first_scale_and_falls_to_zero():
+    config = Config(schedule="triangle", steps=100)
+    factor = learning_rate(config, 100)
+    assert [factor(done) for done in (0, 24, 49, 50, 75, 100)] == pytest.approx(
+        [0.02, 0.5, 1, 1, 0.5, 0]
+    )
+    later = learning_rate(config, 40, first=False)
+    linear = learning_rate(replace(config, schedule="linear"), 40)
+    assert [later(done) for done in range(41)] == [linear(done) for done in range(41)]
+    assert learning_rate(config, 1)(0) == 1
+
+
+def test_a_run_of_two_scales_rises_for_long_at_the_first_only(content, style, small):
+    config = replace(small, schedule="triangle", scales=2, steps=30, learning_rate=0.1)
+    transfer, rates = Transfer(content, style, config), []
+    while not transfer.done:
+        rates.append(transfer.optimizer.param_groups[0]["lr"])
+        transfer.step()
+    assert max(range(20), key=rates.__getitem__) in (9, 10)
+    later = learning_rate(config, 10, first=False)
+    assert rates[20:] == pytest.approx([0.1 * later(done) for done in range(10)])
+
+
 def test_a_projection_moves_what_is_outside_to_the_nearest_colour():
     pixels = torch.tensor([[-0.5, 0.0, 0.25], [1.0, 1.7, 0.6]]).expand(1, 3, 2, 3)
     image = standardize(pixels).clone()

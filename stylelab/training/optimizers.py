@@ -23,20 +23,22 @@ def project(image: Tensor) -> None:
 
 def make_optimizer(variable: Tensor, config: Config) -> torch.optim.Optimizer:
     """The optimiser that the config names, for the image ``variable``."""
-    rate = config.learning_rate
     if config.optimizer == "lbfgs":
         # One evaluation per step, so that a step costs and counts as much as one of Adam.
-        return torch.optim.LBFGS([variable], lr=rate, max_iter=1, history_size=20)
+        return torch.optim.LBFGS([variable], lr=config.learning_rate, max_iter=1, history_size=20)
     optimizer = torch.optim.Adam if config.optimizer == "adam" else PyramidAdam
-    made = optimizer([variable], lr=rate)
+    made = optimizer([variable], lr=config.learning_rate)
     if config.projected:
         made.register_step_post_hook(lambda *_: project(variable))
     return made
 
 
-def learning_rate(config: Config, steps: int) -> Callable[[int], float]:
-    """The factor of the step size, as a function of the steps done so far out of ``steps``."""
-    if config.schedule == "linear":
+def learning_rate(config: Config, steps: int, first: bool = True) -> Callable[[int], float]:
+    """The factor of the step size, as a function of the steps done so far out of a scale's."""
+    if config.schedule == "triangle" and first:
+        half = max(1, steps / 2)
+        return lambda done: max(0.0, min((done + 1) / half, 2 * (1 - done / steps), 1.0))
+    if config.schedule != "constant":
         warm = min(WARM_UP, max(1, steps // 4))
         return lambda done: min(1, (done + 1) / warm) * max(0.0, 1 - done / steps)
     return lambda done: 0.1 ** (done // config.decay_every) if config.decay_every else 1.0
