@@ -97,7 +97,7 @@ def covariance(features: Tensor) -> tuple[Tensor, Tensor]:
     In float32 where the features have less.
     """
     mean = features.mean((2, 3), keepdim=True)
-    found = late(gram_matrix(features, mean) * features.shape[1], features)
+    found = gram_matrix(features, mean) * features.shape[1]
     return late(mean.flatten(1).to(found.dtype), features), found
 
 

@@ -104,7 +104,7 @@ class Transfer(Loop):
         self.variable = image.requires_grad_()
         optimizer = make_optimizer(self.variable, self.config)
         before = self.ends[self._scale - 1] if self._scale else 0
-        factor = learning_rate(self.config, self.ends[self._scale] - before, first=before == 0)
+        factor = learning_rate(self.config, self.ends[self._scale] - before, first=not self._scale)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         self.players = [
             Player(
