@@ -70,7 +70,7 @@ QUICK := speed memory objective pixels peak
 bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four and a half hours)
 	@rm -rf runs/bench
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
-	@$(BIN)/python benchmarks/objective.py --style-weight 10000 --steps 300
+	@$(BIN)/python benchmarks/objective.py --style-weight 10000
 	@$(TOOK)
 
 bench-quick: .venv/installed-test  ## the main ones with few rounds at small sizes; prints only
