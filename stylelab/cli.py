@@ -11,8 +11,8 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +22,7 @@ import tyro
 from stylelab.cli_branches import branch
 from stylelab.cli_networks import paint, train
 from stylelab.cli_place import info, lab, samples
-from stylelab.cli_runs import rerun, table, tune
+from stylelab.cli_runs import reproduce, rerun, table, tune
 from stylelab.config import Config
 from stylelab.errors import InputError, unknown
 from stylelab.presets import PRESETS
@@ -62,29 +62,34 @@ def transfer(
     from stylelab.training.branches import keep_states
     from stylelab.training.folders import keep
     from stylelab.training.identity import read_inputs
+    from stylelab.training.interrupts import deferred
     from stylelab.training.transfer import stylize
 
     picture_only = out.suffix.lower() in SUFFIXES and not out.is_dir()
-    if out.suffix and not picture_only and not out.is_dir():
+    if out.suffix[1:].isalpha() and not picture_only and not out.is_dir():
         raise InputError(unknown("image format", out.suffix, SUFFIXES) + "; or name a folder")
     if keep_every and picture_only:
         raise InputError("keep_every keeps states in the run's folder; name a folder as out")
     inputs = read_inputs(find(content), find_styles(style), config)
     check_writable(out, inputs.paths)
+    if record == out:
+        raise InputError(f"'{out}' cannot be both the picture and the film; name two files")
     kept = keep_states(out, keep_every) if keep_every else None
     film: dict[str, Any] = {"record": record, "record_every": record_every}
-    result = stylize(inputs, (), config, None if picture_only else out, kept, **film)
 
     def save(place: Path) -> None:
         place = place / out.name if place.is_dir() else place
         save_image(result.image, place, result.text())
 
-    if picture_only:
-        keep(save, out, result)
+    with deferred(signal.SIGTERM):  # the picture is saved before the process ends
+        result = stylize(inputs, (), config, None if picture_only else out, kept, **film)
+        if picture_only:
+            keep(save, out, result)
     done = f"{out}: {len(result.history)} steps"
     if result.interrupted:
-        again = "" if picture_only else "; the same command goes on from there"
-        print(f"interrupted: {done}{again}", file=sys.stderr)
+        again = "the same command goes on from there"
+        again = "with a folder as -o it could go on from there" if picture_only else again
+        print(f"interrupted: {done}; {again}", file=sys.stderr)
         raise SystemExit(130)
     clipped = f", {found:.1%} of it clipped" if (found := result.info.get("outside", 0)) else ""
     seconds, total = result.history["seconds"].iloc[-1], result.losses["total"]
@@ -117,23 +122,6 @@ def _options_rule(kind: Any) -> Any:
         is_instance=lambda value: isinstance(value, tuple),
         str_from_instance=lambda pairs: [f"{name}={json.dumps(v)}" for name, v in pairs],
     )
-
-
-def reproduce(out: Path = Path("runs/reproduce")) -> None:
-    """Run the paper's experiment at both sizes, with figures and a report.
-
-    Args:
-        out: The folder for the runs, the figures and report.html.
-    """
-    from stylelab.applications.reproduce import detail_ratio
-    from stylelab.applications.reproduce import reproduce as run
-
-    started = time.perf_counter()
-    small, large = run(out)
-    print(f"figure: {out / 'figure.png'}\nreport: {out / 'report.html'}")
-    ratio = detail_ratio(small.image, large.image)
-    print(f"fine detail, large against small enlarged: {ratio:.1f} times")
-    print(f"took {time.perf_counter() - started:.0f} s")
 
 
 def sweep(
@@ -227,6 +215,7 @@ def _open_streams() -> None:
 
 def parse(arguments: Sequence[str]) -> Callable[[], None]:
     """The call that the arguments describe; tyro's complaint becomes a one-line InputError."""
+    arguments = [x for a in arguments for x in (a.split("=") if "--size=" in a[:7] else [a])]
     pairs = zip(["", *arguments], arguments, strict=False)  # 300x450 is 300 450
     arguments = [x for before, a in pairs for x in (a.split("x") if before == "--size" else [a])]
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -274,7 +263,9 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     fault = re.split(r"(?m)^ *-{3,} *$", printed.getvalue())[1]
     text = re.sub(r"^Error parsing __tyro-dummy-inner__\S*: ", "", " ".join(fault.split()))
     text = text.split(". Got errors: ")[0]  # why each of the types that it might be does not fit
-    raise InputError(f"{text} (see stylelab --help)")
+    if text.startswith("Error parsing --size"):
+        text = "write --size HEIGHT WIDTH, as in 300 450 or 300x450, or the longer side alone"
+    raise InputError(f"{text} (see stylelab {command} --help)")
 
 
 @contextlib.contextmanager

@@ -1,11 +1,31 @@
 """The commands ``stylelab rerun``, ``table`` and ``tune``; see `stylelab.cli`."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 OutFile = Annotated[Path | None, tyro.conf.arg(aliases=["-o"])]
+
+
+def reproduce(
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("runs/reproduce"),
+) -> None:
+    """Run the paper's experiment at both sizes, with figures and a report.
+
+    Args:
+        out: The folder for the runs, the figures and report.html.
+    """
+    from stylelab.applications.reproduce import detail_ratio
+    from stylelab.applications.reproduce import reproduce as run
+
+    started = time.perf_counter()
+    small, large = run(out)
+    print(f"figure: {out / 'figure.png'}\nreport: {out / 'report.html'}")
+    ratio = detail_ratio(small.image, large.image)
+    print(f"fine detail, large against small enlarged: {ratio:.1f} times")
+    print(f"took {time.perf_counter() - started:.0f} s")
 
 
 def rerun(

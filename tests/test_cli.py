@@ -41,7 +41,7 @@ BAD = {
     "weight in words": ([*PAIR, "-o", "x", "--tv-weight", "much"], "could not convert string"),
     "no steps": ([*PAIR, "-o", "x", "--steps", "0"], "steps=0: should be greater"),
     "size zero": ([*PAIR, "-o", "x", "--size", "0", "64"], r"size=(0, 64) should be"),
-    "size in words": ([*PAIR, "-o", "x", "--size", "64*96"], "parsing --size"),
+    "size in words": ([*PAIR, "-o", "x", "--size", "64*96"], "write --size HEIGHT WIDTH"),
     "unknown layer": ([*PAIR, "-o", "x", "--style-layers", "relu9_1"], "unknown layer 'relu9_1'"),
     "unknown pooling": ([*PAIR, "-o", "x", "--pooling", "mean"], "invalid choice 'mean'"),
     "unknown method": ([*PAIR, "-o", "x", "--method", "gaty"], "did you mean 'gatys'"),
@@ -77,6 +77,11 @@ BAD = {
     "missing init": ([*PAIR, "-o", "x", "--init", "no.png"], "'no.png' does not exist"),
     "out is a file": ([*PAIR, "-o", "file"], "'file' is a file; name a folder"),
     "out in a file": ([*PAIR, "-o", "text.txt/x"], "cannot write 'text.txt/x'"),
+    "film and picture in one": (
+        [*PAIR, "-o", "x.webp", "--record", "x.webp"],
+        "cannot be both the picture and the film",
+    ),
+    "a folder for a picture": (["transfer", ".", "night_cafe", "-o", "x"], "'.' is a folder"),
     "out of another kind": ([*PAIR, "-o", "x.gif"], "unknown image format '.gif'"),
     "out with other things": ([*PAIR, "-o", "full"], "holds no run; name another folder"),
     "states of a picture": ([*PAIR, "-o", "x.png", "--keep-every", "2"], "name a folder as out"),
@@ -159,6 +164,10 @@ def test_transfer_writes_a_picture_alone():
 def test_a_size_is_written_with_an_x_or_in_two(size):
     main([*PAIR, "-o", "48x64.png", *QUICK[3:], "--size", *size])
     assert Image.open("48x64.png").size == (64, 48)
+    main([*PAIR, "-o", "again.png", *QUICK[3:], "--size=" + "x".join(size)])
+    assert Image.open("again.png").size == (64, 48)
+    main([*PAIR, "-o", "lr0.1", *QUICK[3:]])
+    assert Path("lr0.1/result.json").exists()  # a folder, whatever stands after its dot
     with pytest.raises(SystemExit) as caught:
         main([*PAIR, "-o", "a.png", "--size", "64*96"])
     assert caught.value.code == 2

@@ -212,6 +212,11 @@ def test_a_network_paints_each_frame_alone(clip):
     )
 
 
+def test_the_path_of_a_film_is_answered_with_how_to_read_it():
+    with pytest.raises(InputError, match=r"film\(read_frames\('film.gif'\)"):
+        film("film.gif", sample("night_cafe"))
+
+
 def test_hidden_files_are_no_frames_and_all_frames_count_for_the_limit(tmp_path, monkeypatch):
     frames = [torch.full((1, 3, 16, 20), shade) for shade in (0.2, 0.4)]
     folder = write_film(frames, tmp_path / "film")

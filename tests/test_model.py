@@ -131,7 +131,7 @@ def test_mirrored_edges_are_those_of_a_larger_picture(size):
     shallow = VGG19(["relu2_1"], padding="reflect")(flat)["relu2_1"]
     assert shallow.std((2, 3)).max() < 1e-4  # no layer sees zeros at the edge
     assert VGG19(["relu2_1"])(flat)["relu2_1"].std((2, 3)).max() > 0.01
-    with pytest.raises(InputError, match="padding='reflect' needs more than 16 pixels a side"):
+    with pytest.raises(InputError, match="padding='reflect' needs scales of over 16 pixels a side"):
         VGG19(names, padding="reflect")(image[:, :, :16])
 
 

@@ -1,5 +1,6 @@
 """Films: each frame starts from the last one, warped to it (Ruder, Dosovitskiy and Brox 2016)."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -77,6 +78,8 @@ def film_frames(
     on_frame: Callable[[int, Transfer], None] | None = None,
 ) -> Iterator[Tensor]:
     """What `film` collects, as it is painted."""
+    if isinstance(frames, (str, os.PathLike)):
+        raise InputError(f"give the frames of a film: film(read_frames('{frames}'), ...)")
     if len(frames) == 0:
         raise InputError("there are no frames; give one or more")
     if isinstance(config, Network):

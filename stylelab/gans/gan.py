@@ -129,7 +129,7 @@ class Gan(Game):
         return found
 
     def forward(self, image: Tensor, style: None = None, strength: float = 1.0) -> Tensor:
-        raise InputError("this network makes patches from noise and paints nothing; call sample()")
+        raise InputError("it paints nothing, it makes patches: load_network('gan').sample(4)")
 
     @torch.no_grad()
     def judge(self, batch: Batch) -> dict[str, float]:

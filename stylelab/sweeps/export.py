@@ -120,7 +120,7 @@ def methods_paragraph(sweep: Sweep) -> str:
         f"{of('style_weight')} and {of('tv_weight')}.",
         f"The initial image was {of('init')}; it was optimised for {of('steps')} steps "
         f"({of('optimizer')}, step size {of('learning_rate')}, schedule {of('schedule')}), "
-        f"projected onto [0, 1]: {of('projected')}; seed {of('seed')}.",
+        f"projected onto [0, 1] after each step: {of('projected')}; seed {of('seed')}.",
         f"The settings that varied: {_listed(varied)}." if varied else "No setting was varied.",
         *([f"Further settings: {_listed(others)}."] if others else []),
         "Every measure is of the picture as saved, in 8 bits.",

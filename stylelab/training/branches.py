@@ -77,7 +77,8 @@ def kept_states(run: str | os.PathLike[str]) -> dict[int, Path]:
     """
     found = _states(Path(run))
     if not found:
-        raise InputError(f"'{run}' holds no kept states; make the run with keep_states, first")
+        how = "keep_states, or --keep-every at a terminal"
+        raise InputError(f"'{run}' holds no kept states; make the run with {how}")
     return found
 
 

@@ -116,7 +116,7 @@ class Backbone(nn.Module):
         whole = image.to(next(self.parameters(), image).dtype)
         if self.mirrored:
             if min(image.shape[2:]) <= MIRRORED:
-                raise InputError(f"padding='reflect' needs more than {MIRRORED} pixels a side")
+                raise InputError(f"padding='reflect' needs scales of over {MIRRORED} pixels a side")
             whole = F.pad(whole, (MIRRORED,) * 4, mode="reflect")
         return {n: self._cut(found, n, image.shape) for n, found in self._read(whole).items()}
 

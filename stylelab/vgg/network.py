@@ -91,7 +91,7 @@ class VGG19(nn.Module):
             raise InputError(f"VGG-19 takes images (B, 3, H, W) of at least 16x16, not {shape}")
         if self.mirrored:
             if min(image.shape[2:]) <= MIRRORED:
-                raise InputError(f"padding='reflect' needs more than {MIRRORED} pixels a side")
+                raise InputError(f"padding='reflect' needs scales of over {MIRRORED} pixels a side")
             maps = self._read(F.pad(image, (MIRRORED,) * 4, mode="reflect"))
             return {name: _cut(found, name, image.shape) for name, found in maps.items()}
         return self._read(image)
