@@ -134,7 +134,7 @@ def check_writable(path: str | os.PathLike[str], inputs: Iterable[Path] = ()) ->
         place = path.resolve()
         for name in inputs:
             source = name.resolve()
-            if not source.exists():  # the name of a sample, say
+            if not source.exists() and source != place:  # the name of a sample, say
                 continue
             if source.is_dir() and place.is_relative_to(source):
                 raise InputError(f"'{path}' lies in '{name}', which is read; name a place outside")

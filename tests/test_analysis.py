@@ -142,6 +142,19 @@ def test_settings_are_compared_within_pairs():
         compare(table, "style_weight", baseline=5)
 
 
+def test_settings_that_only_some_runs_have_are_compared():
+    table = table_of([1.0, 5, 2, 7], [1, 1, 9, 9], ["p", "q", "p", "q"], method="adain")
+    table["options.strength"] = pd.array([pd.NA, pd.NA, 0.5, 0.5], dtype="object")
+    found = compare(table, ["style_weight", "options.strength"])
+    assert found.index.tolist() == ["style_weight = 9, options.strength = 0.5"]
+
+
+def test_each_size_has_its_line_in_the_trade_off():
+    sizes = [f"{n}x{n}" for n in range(16, 25)]
+    table = pd.concat([table_of([1.0], [1], ["p"], size=size) for size in sizes])
+    assert len(plot_tradeoff(table.reset_index(drop=True)).get_legend().get_texts()) == 9
+
+
 def test_a_comparison_takes_only_pairs_that_have_both_and_names_what_changed():
     table = table_of([1.0, 5, 2, 7], [1, 1, 9, 9], ["p", "q", "p", "r"], pooling="max", init="a")
     table.loc[2, "pooling"] = "avg"

@@ -106,3 +106,9 @@ def test_the_kits_photographs_are_all_usable():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(read_set(find_pictures(kit()), 256, 128, 1000)) == 128
+
+
+def test_a_picture_that_is_named_twice_is_one_and_what_pillow_only_writes_is_none(folder):
+    (folder / "notes.pdf").write_bytes(b"%PDF-1.4")
+    found = find_pictures([folder, folder / "0.png"])
+    assert sorted(path.name for path in found) == [f"{i}.png" for i in range(6)]

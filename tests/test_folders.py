@@ -26,6 +26,7 @@ from stylelab import (
     recipe,
     run_all,
     sample,
+    save_image,
     stylize,
     sweep,
     train,
@@ -534,3 +535,33 @@ def test_a_new_line_in_a_files_name_makes_no_second_line(tmp_path, capsys):
     assert len(str(fault.value).splitlines()) == 1
     assert refused("transfer", f"{tmp_path}/a\nb.png", "night_cafe", "-o", tmp_path / "o") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_sigterm_waits_for_the_film_of_a_run_without_a_folder(tmp_path):
+    there, before = (
+        [],
+        signal.signal(signal.SIGTERM, lambda *_: there.append((tmp_path / "film.gif").exists())),
+    )
+
+    def watch(transfer):
+        if transfer.steps_done == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    try:
+        run(None, on_step=watch, record=tmp_path / "film.gif", record_every=1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert there == [True]
+
+
+def test_a_picture_of_the_kit_alone_makes_no_run(tmp_path):
+    save_image(torch.zeros(1, 3, 32, 48), tmp_path / "image.png")
+    (tmp_path / "history.csv").write_text("mine")
+    with pytest.raises(InputError, match="holds no run"):
+        run(tmp_path)
+    assert (tmp_path / "history.csv").read_text() == "mine"
+
+
+def test_a_run_may_have_the_name_of_its_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert torch.equal(run(Path("random")).image, run(Path("random")).image)

@@ -363,6 +363,16 @@ def test_patience_ends_a_training_and_keeps_its_best_network(folder):
     assert training.judge()["total"] == pytest.approx(min(totals), rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:step")
+def test_patience_keeps_the_running_means_of_the_best_network_too(folder):
+    settings = {**SMALL["gan"], "steps": 30, "every": 1, "patience": 2, "learning_rate": 0.01}
+    training = Training(recipe("gan", **settings), contents=folder)
+    training.run(progress=False)
+    totals = training.held_out["total"].tolist()
+    assert totals.index(min(totals)) < len(totals) - 1  # so it was put back
+    assert training.judge()["total"] == pytest.approx(min(totals), rel=1e-5)
+
+
 def test_alarms_say_in_words_that_a_discriminator_has_won_or_a_generator_collapsed():
     module = GANS.load("gan")
     game = module.build(module.Options(width=4), ())

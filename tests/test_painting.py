@@ -47,6 +47,11 @@ def test_a_config_paints_as_stylize_does(picture):
         painted, stylize(picture, sample("night_cafe"), config, progress=False).image
     )
     assert paint(config, picture, sample("night_cafe"), size=(40, 40)).shape[2:] == (40, 40)
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:, 24:] = 255
+    kept = paint(config, picture, sample("night_cafe"), mask=mask)
+    assert torch.equal(kept[..., :24], picture[..., :24])
+    assert not torch.equal(kept[..., 24:], picture[..., 24:])
     for words, arguments in {
         "needs a style": {},
         "style_weight": {"style": sample("night_cafe"), "strength": 0.5},
@@ -101,7 +106,7 @@ def test_the_packaged_styles_paint_like_any_other_network(picture):
 FAULTS = {
     "takes any style; give": ("adain", {}),
     "takes no other": ("johnson", {"style": "night_cafe"}),
-    "has many styles; name one of night_cafe, langlois_bridge, or": ("multistyle", {}),
+    "has many styles; name one as style: night_cafe, langlois_bridge; or": ("multistyle", {}),
     "unknown style 'nope'": ("multistyle", {"style": "nope"}),
     "strength=2 should be": ("johnson", {"strength": 2}),
     "need a style picture": ("johnson", {"style_scale": 0.5}),

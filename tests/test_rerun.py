@@ -1,6 +1,7 @@
 import json
 import shlex
 import shutil
+import signal
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -114,3 +115,21 @@ def test_a_branch_names_the_run_and_the_command_that_makes_it_again(shared, monk
     main(shlex.split(command.replace("RUN", "long").replace("OUT", "again"))[1:])
     made = [Path(folder, "image.png").read_bytes() for folder in ("a branch", "again", "long")]
     assert made[0] == made[1] != made[2]
+
+
+def test_what_cannot_come_out_the_same_is_refused(shared, tmp_path):
+    pictures = [shared / f"my_{name}.png" for name in ("chenonceau", "night_cafe")]
+
+    def interrupt(transfer):
+        if transfer.steps_done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    result = stylize(*pictures, BASE, on_step=interrupt)
+    path = save_image(result.image, shared / "half.png", result.text())
+    with pytest.raises(InputError, match="its run was interrupted after step 2"):
+        rerun(path, tmp_path / "again")
+    result = stylize(*pictures, BASE)
+    result.history["style_weight"] = [1000, 1000, 10]  # as the live lab keeps them
+    path = save_image(result.image, shared / "changed.png", result.text())
+    with pytest.raises(InputError, match="its loss weights were changed on the way"):
+        rerun(path, tmp_path / "again")

@@ -319,3 +319,23 @@ def test_a_missing_or_changed_package_is_named(monkeypatch, tmp_path):
     )
     with pytest.raises(InputError, match="not the expected file"):
         StyleNetwork()
+
+
+def test_a_fit_weighs_layers_and_refuses_shares_and_states_of_other_settings(
+    fit, three, small, image
+):
+    def make(**changes):
+        config = replace(small, **changes)
+        return StyleFit(three, image, image, config, 6, 0.03, crop=32, batch=2)
+
+    plain, doubled = fit(), make(style_layer_weights=(2.0,) * len(small.style_layers))
+    row, crops = plain.row.detach(), plain.crops()
+    before, after = plain.terms(row, crops), doubled.terms(row, crops)
+    for name, value in before.items():
+        assert float(after[name]) == pytest.approx(
+            (2 if name.startswith("style/") else 1) * float(value), rel=1e-5
+        )
+    with pytest.raises(InputError, match="takes plain loss weights"):
+        make(weigh="gradients", content_weight=30, style_weight=70, tv_weight=0)
+    with pytest.raises(InputError, match="of another fit"):
+        make(style_weight=7).load_state_dict(plain.state_dict())

@@ -342,6 +342,7 @@ BAD_GRIDS = {
     "unknown preset": (f'preset = "papr"\n{GOOD}', r"grid.toml, line 1: unknown preset 'papr'"),
     "unknown setting": (GOOD + "\nstyle_wieght = [1]\n", r"line 6: unknown setting 'style_wieght'"),
     "unknown base": (GOOD + "[base]\nstep = 3\n", r"line 6: unknown setting 'step'"),
+    "twice": (GOOD + '"steps seed" = [[1, 2]]\nseed = [1]\n', "line 6: seed is on two axes"),
     "empty axis": (GOOD + "tv_weight = []\n", r"line 5: axis tv_weight has no values"),
     "axis in words": (GOOD + 'pooling = "max"\n', r"line 5: axis pooling has no values"),
     "no list": (GOOD + "steps = 5\n", r"line 5: axis steps has no values"),

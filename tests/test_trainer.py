@@ -93,6 +93,35 @@ def test_a_run_folder_holds_the_network_its_history_its_sheet_and_its_card(folde
     )
 
 
+def test_the_sheet_of_a_network_whose_attention_learns_is_that_of_now(folder):
+    changes = {**SMALL, "steps": 8, "every": 2, "learning_rate": 0.005, "batch": 1}
+    training = Training(recipe("aams", **changes), (), folder)
+    for step in training:
+        if step == 2:
+            training.result()
+    last = training.result().image
+    training.network.styles.kept.clear()
+    assert torch.equal(training.result().image, last)
+
+
+def test_pictures_of_one_name_are_told_apart(folder, tmp_path):
+    first, second = sorted(folder.iterdir())[:2]
+    for place, source in (("a", first), ("b", second)):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "x.webp").write_bytes(source.read_bytes())
+    styles = [tmp_path / "a" / "x.webp", tmp_path / "b" / "x.webp"]
+    training = Training(recipe("multistyle", **SMALL, steps=1), styles, folder)
+    assert training.sets.names == ["a/x", "b/x"]
+    assert list(training.sets.pictures["styles"]) == ["a/x.webp", "b/x.webp"]
+
+
+def test_a_folder_with_the_name_of_the_style_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="'night_cafe' is read and would be overwritten"):
+        train("johnson", "night_cafe", folder, "night_cafe", steps=1, **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_complete_training_is_loaded_and_not_made_again(folder, tmp_path):
     arguments = ("johnson", "night_cafe", folder, tmp_path / "run")
     train(*arguments, steps=2, progress=False, **SMALL)

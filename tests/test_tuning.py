@@ -294,6 +294,18 @@ def test_a_file_is_read_and_what_is_wrong_in_it_has_its_line(tmp_path, capsys):
     assert "t.toml" in capsys.readouterr().err
 
 
+def test_one_trial_does_not_wait_for_votes_that_nobody_can_give(tmp_path, made):
+    for count in (1, 2, 2):
+        tune_by_votes(*PAIR, WEIGHT, tmp_path / "votes.csv", more=1, base=BASE,
+                      out=tmp_path / "runs", progress=False)  # fmt: skip
+        assert len(made) == count
+
+
+def test_a_range_of_a_whole_setting_may_end_in_1e1():
+    (axis,) = Space("", "", {"steps": (2, 1e1, "log")}, BASE).axes.values()
+    assert (axis.whole, axis.high, type(axis.high)) == (True, 10, int)
+
+
 def test_votes_lead_to_what_the_voter_likes(tmp_path, made):
     """A voter who always prefers the weight that is nearer to 15849."""
     votes = tmp_path / "votes.csv"

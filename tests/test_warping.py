@@ -107,3 +107,9 @@ def test_points_on_a_line_span_no_triangle():
     line = torch.arange(5.0)[:, None].expand(-1, 2)
     with pytest.raises(InputError, match="span no triangle"):
         triangulate(line, (4, 4))
+
+
+def test_landmarks_in_whole_pixels_are_numbers_like_any_other(smooth):
+    source, target = torch.tensor([[3, 4], [9, 20]]), torch.tensor([[5, 4], [12, 18]])
+    assert torch.equal(warp(smooth, source, target), warp(smooth, source * 1.0, target * 1.0))
+    assert torch.equal(similarity(source, target), similarity(source * 1.0, target * 1.0))

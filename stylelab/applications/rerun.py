@@ -77,6 +77,8 @@ def rerun(
         result = stylize(inputs, (), config, out, progress=progress)
     finally:
         torch.set_num_threads(threads)
+    if result.interrupted:
+        raise KeyboardInterrupt  # half a picture cannot be compared
     now = result.text()["made"]
     differences = dict(_differences(made, now))
     before, after = ((255 * image).round() for image in (load_image(picture), result.image))
@@ -103,8 +105,14 @@ def read_made(path: Path) -> tuple[Config, dict[str, Any]]:
             raise InputError(f"'{path}' is the sheet of a training; stylelab train makes it again")
         if "state_sha256" in made:
             raise InputError(_of_branch(path, config, made))
-        if "" in made["inputs"]:
+        reason = ""
+        if at := made.get("interrupted_at"):
+            reason = f"its run was interrupted after step {at}"
+        elif made.get("weights_changed"):
+            reason = "its loss weights were changed on the way"
+        elif "" in made["inputs"]:
             reason = "one of its pictures was no file"
+        if reason:
             raise InputError(f"'{path}' cannot be made again: {reason}")
         made["content_sha256"], made["style_sha256"], made["threads"], made["precision"]
         return Config.from_dict(config), made

@@ -72,8 +72,8 @@ def positions(triangles: Triangles, landmarks: Tensor) -> Tensor:
     Args:
         landmarks: where each corner goes, (B, P, 2); gradients pass.
     """
-    corners = landmarks[:, triangles.corners]  # (B, H, W, 3, 2)
-    return (corners * triangles.weights.to(landmarks)[..., None]).sum(3)
+    corners = landmarks[:, triangles.corners] * 1.0  # (B, H, W, 3, 2); integers become floats
+    return (corners * triangles.weights.to(corners)[..., None]).sum(3)
 
 
 def sample(images: Tensor, where: Tensor, step: float = 1.0) -> Tensor:
@@ -139,7 +139,7 @@ def similarity(source: Tensor, target: Tensor) -> Tensor:
     (p, q), (r, s) = b - a, d - c
     real, turn = (r * p + s * q) / length, (s * p - r * q) / length
     matrix = torch.stack([torch.stack([real, -turn]), torch.stack([turn, real])])
-    return torch.cat([matrix, (c - matrix @ a)[:, None]], 1).to(source)
+    return torch.cat([matrix, (c - matrix @ a)[:, None]], 1).to(source * 1.0)
 
 
 def moved(matrix: Tensor, points: Tensor) -> Tensor:

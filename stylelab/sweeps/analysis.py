@@ -100,7 +100,7 @@ def compare(
         key: group.groupby("unit", sort=False)[wanted].mean()
         for key, group in done.groupby(names, sort=False, dropna=False)
     }
-    first = tuple(done[names].iloc[0]) if baseline is None else baseline
+    first = next(iter(means)) if baseline is None else baseline
     first = first if isinstance(first, tuple) else (first,)
     if first not in means:
         listed = "; ".join(", ".join(map(value_text, setting)) for setting in means)
@@ -113,7 +113,7 @@ def compare(
         changed = [
             f"{name} = {value_text(value)}"
             for name, value, usual in zip(names, setting, first, strict=True)
-            if value != usual
+            if value_text(value) != value_text(usual)
         ]
         low, high = mean_interval(off.to_numpy(), level)
         row: dict[str, Any] = {"units": len(off)}

@@ -109,10 +109,12 @@ def grid(
     if not isinstance(axes, Mapping):
         return [Run(str(content), str(style), config) for config in axes]
     known = ["content", "style", *base.to_dict()]
-    columns = []
+    columns: list[list[dict[str, Any]]] = []
     for names, values in axes.items():
         names = (names,) if isinstance(names, str) else tuple(names)
         for name in names:
+            if any(name in column[0] for column in columns):
+                raise InputError(f"{name} is on two axes; put its values on one")
             if name not in known and not name.startswith("options."):
                 raise InputError(unknown("setting", name, known))
         listed = isinstance(values, Iterable) and not isinstance(values, str)

@@ -1,6 +1,7 @@
 """Plots of sweeps, as matplotlib Axes and Figures."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -75,7 +76,8 @@ def plot_tradeoff(table: pd.DataFrame, label: str = "style_weight", ax: Axes | N
     with matplotlib.style.context(STYLE):
         ax = ax if ax is not None else plt.subplots(figsize=(6, 4.5), layout="constrained")[1]
         points = summarise(table, list(dict.fromkeys(["size", label])), metrics).reset_index()
-        for mark, (size, line) in zip("osD^vPX", points.groupby("size", sort=False), strict=False):
+        lines = points.groupby("size", sort=False)
+        for mark, (size, line) in zip(cycle("osD^vPX*<>hp"), lines, strict=False):
             line = line.sort_values(label)
             x, y = (line[name] for name in metrics)
             (drawn,) = ax.plot(x, y, marker=mark, label=str(size))

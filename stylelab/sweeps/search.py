@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -67,8 +67,9 @@ class Space:
                 ends = self.settings(self._first(names, axis.low)), axis.low
                 self.settings(self._first(names, axis.high))
                 found = _read(ends[0], names[0])
-                whole = type(found) is int and isinstance(axis.high, int)
-                self.axes[names] = Range(axis.low, axis.high, axis.log, whole)
+                if whole := type(found) is int:
+                    axis = replace(axis, low=int(axis.low), high=int(axis.high))
+                self.axes[names] = replace(axis, whole=whole)
             else:
                 for place in range(len(axis)):
                     self.settings(self._first(names, place))

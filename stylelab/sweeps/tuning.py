@@ -127,7 +127,7 @@ def tune_by_votes(
         if len(counted):
             ranking = rank_votes(counted, labels).drop(columns="wins")
             ranked = {str(key): dict(row) for key, row in ranking.iterrows()}
-    if set(labels.values()) <= ranked.keys():
+    if (shown := set(labels.values())) <= ranked.keys() or len(shown) < 2:  # none to vote between
         told = [(t.proposal, [-ranked[t.keys[0]]["strength"]]) for t in made if t.keys[0] in ranked]
         new = space.propose(told, {trial.settings for trial in made}, seed, more)
         run_all([run for s in new for run in space.runs(s)], out, progress=progress)

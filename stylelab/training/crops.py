@@ -49,11 +49,11 @@ def find_pictures(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
             found.append(find(os.fspath(source)))
             continue
         files = visible_files(Path(source), deep=True)
-        inside = [path for path in files if path.suffix.lower() in Image.EXTENSION]
+        inside = [p for p in files if Image.EXTENSION.get(p.suffix.lower()) in Image.OPEN]
         if not inside:
             raise InputError(f"'{source}' holds no pictures; name a folder of photographs")
         found += inside
-    return found
+    return list(dict.fromkeys(found))
 
 
 def read_set(

@@ -17,7 +17,7 @@ LOCK = ".stylelab"  # held while a run is at work; it stays, and marks the folde
 TRACES = {
     "result.json": b'"schema"',
     "run.json": b'"config"',
-    "image.png": b"Software\0stylelab",
+    "state.pt": b"PK",
 }
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory"}  # of file managers
 

@@ -52,10 +52,8 @@ def read_inputs(content: "Source | Inputs", style: StyleSources, config: Config)
         raise InputError("there is no style picture; give one or more")
     shares = shares_of(config, len(sources))  # first, so that an error comes before any reading
     picture, styles = as_picture(content), tuple(as_picture(source) for source in sources)
-    identity = {
-        "content_sha256": picture.sha256,
-        "style_sha256": "+".join(style.sha256 for style in styles),
-    }
+    joined = "+".join(style.sha256 for style in styles)
+    identity = {"content_sha256": picture.sha256, "style_sha256": joined}
     masks = {f"style_mask_{i}": mask for i, mask in enumerate(config.style_masks, 1)}
     masks["mask"] = config.mask
     names: dict[str, Any] = {**masks, **dict(config.options)}
@@ -69,7 +67,8 @@ def read_inputs(content: "Source | Inputs", style: StyleSources, config: Config)
     identity["weights_id"] = weights_id(config.weights, config.seed, config.backbone)
     if (source := METHODS.source_hash(config.method)) is not None:
         identity["method_sha256"] = source
-    named = [content, *sources, *(str(names[name]) for name in files), config.weights]
+    named = [content, *sources, *(str(names[name]) for name in files)]
+    named += [config.weights] if Path(config.weights).is_file() else []  # else a name
     paths = tuple(Path(p) for p in named if isinstance(p, (str, os.PathLike)))
     given = tuple(
         Path(p).name if isinstance(p, (str, os.PathLike)) else "" for p in (content, *sources)

@@ -1,8 +1,10 @@
 """Painting a picture by whatever paints: a trained network, or a transfer that is optimised."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from stylelab.config import SMALLEST, Config
 from stylelab.errors import InputError, unknown
-from stylelab.images import Source, as_picture, quantize
+from stylelab.images import Source, as_picture, quantize, save_image
 from stylelab.maths.colours import luminance, match_statistics, with_luminance
 from stylelab.networks.blocks import Network
 from stylelab.networks.loading import load_network
@@ -79,7 +81,7 @@ def paint(
         raise InputError("this network has learnt its one style and takes no other; leave it out")
     elif network.kind == "many" and style is None:
         known = ", ".join(network.names)
-        raise InputError(f"this network has many styles; name one of {known}, or give shares")
+        raise InputError(f"it has many styles; name one as style: {known}; or give shares")
     with torch.no_grad():
         painted = network(content.to(network.device), given, strength).cpu()
     if colours == "luminance":
@@ -137,11 +139,14 @@ def _optimise(
         raise InputError("strength is for networks; an optimised picture has style_weight")
     if style is None:
         raise InputError("an optimised picture needs a style; give a style picture")
-    changes: Mapping[str, Any] = {
+    changes: dict[str, Any] = {
         "size": config.size if size is None else size,
         "blend": tuple(blend) or config.blend,
         "colours": config.colours if colours == "style" else colours,
         "style_scale": config.style_scale if style_scale == 1 else style_scale,
-        "mask": config.mask if mask is None else os.fspath(mask),  # type: ignore[arg-type]
     }
-    return stylize(picture, style, replace(config, **changes), progress=False).image
+    with TemporaryDirectory() as folder:
+        if mask is not None:
+            share = as_picture(mask).load(None)
+            changes["mask"] = str(save_image(share, Path(folder) / "mask.png"))
+        return stylize(picture, style, replace(config, **changes), progress=False).image

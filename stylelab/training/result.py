@@ -7,7 +7,7 @@ import os
 import platform
 import signal
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, fields
 from html import escape
 from importlib.metadata import version
@@ -74,6 +74,9 @@ class Result:
         """What the text chunks of its picture hold: the settings, and what `rerun` compares."""
         told = ("inputs", "precision", "threads", "versions", "branched_at")
         made = {k: v for k, v in self.info.items() if k in told or k.endswith(("_sha256", "_id"))}
+        made |= {"interrupted_at": len(self.history)} if self.interrupted else {}
+        weights = self.history.filter(LOSS_WEIGHTS)  # of the live lab
+        made |= {"weights_changed": True} if (weights.min() < weights.max()).any() else {}
         return {"config": self.config.to_record(), "made": made}
 
     def save(self, folder: str | Path, others: Mapping[str, bytes] | None = None) -> Path:
@@ -276,11 +279,9 @@ def begun(
     A request to end (SIGTERM) waits until the block has saved what there is. Raises what `held` and
     `earlier_run` do; ``inputs`` are the files and folders that are read.
     """
-    if out is None:
-        yield None
-        return
-    with held(Path(out), inputs), deferred(signal.SIGTERM):
-        yield earlier_run(Path(out), config, identity)
+    folder = nullcontext() if out is None else held(Path(out), inputs)
+    with deferred(signal.SIGTERM), folder:
+        yield None if out is None else earlier_run(Path(out), config, identity)
 
 
 def resume(loop: Loop, earlier: Result | None, out: str | os.PathLike[str] | None) -> None:

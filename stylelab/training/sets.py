@@ -66,7 +66,7 @@ class Sets:
         if self.kind == "one" and len(styles) > 1:
             raise InputError(f"network '{r.network}' learns one style, not {len(styles)}; name one")
         self.styles, shown = styles, styles
-        self.names = [photo.path.stem for photo in styles]
+        self.names = [name.rpartition(".")[0] for name in short_names(styles)]
         self.pictures = {
             "trained": hashes(self.trained),
             "held_out": hashes(self.unseen),
@@ -153,8 +153,17 @@ def pictures_of(
 
 
 def hashes(photos: Sequence[Photo]) -> dict[str, str]:
-    """The SHA-256 of each picture, by file name."""
-    return {photo.path.name: photo.sha256 for photo in photos}
+    """The SHA-256 of each picture, by its short name."""
+    return dict(zip(short_names(photos), (photo.sha256 for photo in photos), strict=True))
+
+
+def short_names(photos: Sequence[Photo]) -> list[str]:
+    """The file name of each picture, with as many of its folders as make all of them different."""
+    depth, names = 1, [photo.path.name for photo in photos]
+    while len(set(names)) < len({photo.path for photo in photos}):
+        depth += 1
+        names = ["/".join(photo.path.parts[-depth:]) for photo in photos]
+    return names
 
 
 def _joined(photos: Sequence[Photo]) -> str:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from stylelab.config import SMALLEST, Config
+from stylelab.controls import weighted
 from stylelab.device import pick_device, pick_precision
 from stylelab.errors import InputError
 from stylelab.images import image_hash, standardize
@@ -64,6 +65,8 @@ class StyleFit(Loop):
             raise InputError(f"crop={crop} should be from {SMALLEST} to {side}, the content's side")
         if steps < 1 or batch < 1 or not learning_rate > 0:
             raise InputError("steps and batch should be 1 or above, and learning_rate above 0")
+        if config.weigh == "gradients":
+            raise InputError("weigh='gradients' is for a transfer; a fit takes plain loss weights")
         super().__init__((), steps, f"lower the learning_rate ({learning_rate:g})")
         self.config, c, method = config, config, METHODS.load(config.method)
         self.device = pick_device(c.device)
@@ -103,7 +106,7 @@ class StyleFit(Loop):
         c, method = self.config, METHODS.load(self.config.method)
         identity = str(self.identity["weights_id"])
         model = shared_network(c, method.layers(c), self.device, self.dtype, identity)
-        self.objective = method.objective([(self._style, 1.0)], model, c)
+        self.objective = weighted(method.objective([(self._style, 1.0)], model, c), c)
 
     def crops(self) -> Tensor:
         """The next random crops of the content, half of them mirrored: (batch, 3, crop, crop)."""
@@ -128,7 +131,8 @@ class StyleFit(Loop):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a saved state; InputError if it belongs to another fit."""
-        if any(state.get(k) != v for k, v in self.identity.items()):
+        theirs = Config.from_dict(state["config"])
+        if theirs != self.config or any(state.get(k) != v for k, v in self.identity.items()):
             raise InputError("the state is of another fit; start a new one")
         # What "auto" was where the fit began, which may have been another machine.
         begun, self.dtype = self.dtype, state_precision(state, self.dtype)
@@ -191,7 +195,8 @@ def fit_style(
         if on_step is not None:
             on_step(fit.steps_done, fit.last_losses())
 
-    with begun(out, config, fit.identity, [Path(config.weights)]) as earlier:
+    weights = [Path(config.weights)] if Path(config.weights).is_file() else []
+    with begun(out, config, fit.identity, weights) as earlier:
         if out is not None and earlier is not None and not earlier.interrupted:
             return load_file(Path(out) / ROW)["style"].to(network.table)
         resume(fit, earlier, out)

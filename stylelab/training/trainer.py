@@ -88,7 +88,7 @@ class Training(Loop):
         self.looks: list[dict[str, float]] = []
         self.alarms: list[str] = []
         """What went wrong between two players, in words."""
-        self._best: list[list[Tensor]] = []
+        self._best: dict[str, Tensor] = {}
         self._batch: tuple[int, Batch | None] = (-1, None)
 
     def _read_objectives(self) -> None:
@@ -128,19 +128,12 @@ class Training(Loop):
             totals = [look["total"] for look in self.looks]
             best = totals.index(min(totals))
             if best == len(totals) - 1:
-                self._best = [
-                    [p.detach().clone() for p in player.parameters] for player in self.players
-                ]
+                learnt = self.network.learnt().items()
+                self._best = {name: value.cpu().clone() for name, value in learnt}
             if len(totals) - 1 - best >= patience:
                 self.steps = self.steps_done
             if self.done:
-                self._take(self._best)
-
-    @torch.no_grad()
-    def _take(self, values: Sequence[Sequence[Tensor]]) -> None:
-        for player, best in zip(self.players, values, strict=True):
-            for parameter, value in zip(player.parameters, best, strict=True):
-                parameter.copy_(value)
+                self.network.load_state_dict(self._best, strict=False)
 
     @torch.no_grad()
     def judge(self) -> dict[str, float]:
@@ -180,6 +173,7 @@ class Training(Loop):
             self.network.train()
             return quantize(sheet)
         rows = []
+        self.network.train(self.network.training)  # forgets what it read before it learnt more
         for i, image in enumerate(self.sets.shown):
             style: Any = i % len(self.sets.names) if self.network.kind == "many" else None
             around = []
@@ -213,7 +207,7 @@ class Training(Loop):
             self._read_objectives()
         super().load_state_dict(state)
         self.looks, self.alarms = list(state["looks"]), list(state["alarms"])
-        self._best = [[p.to(self.device) for p in player] for player in state["best"]]
+        self._best = state["best"]
         for name, value in state["memory"].items():
             self.network.get_buffer(name).copy_(value)
 
@@ -274,7 +268,7 @@ def train(
     """
     r = recipe(network, **settings) if isinstance(network, str) else network
     training = Training(r, style, contents, readers, memory_mb)
-    read = [style, contents, r.weights]
+    read = [style, contents, [r.weights] if Path(r.weights).is_file() else []]
     names = [[n] if isinstance(n, (str, os.PathLike)) else n for n in read]
     inputs = [Path(name) for group in names for name in group]
 
