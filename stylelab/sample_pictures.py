@@ -59,7 +59,7 @@ def find(name: str) -> Path:
         if path.is_file():
             return path
     # "photo.jpg" and "my/photo" can only be paths; the loader reports what is wrong with them.
-    return sample(name) if re.fullmatch(r"\w+", name) and not Path(name).is_dir() else Path(name)
+    return Path(name) if not re.fullmatch(r"\w+", name) else sample(name)
 
 
 def split_styles(names: str) -> list[str]:

@@ -53,7 +53,7 @@ def test_the_methods_of_a_sweep_are_told_from_its_runs(done):
         "weights random",
         "were 1, 10 and 1000 and 0.",
         "for 2 steps (pyramid, step size 0.15, schedule linear)",
-        "projected onto [0, 1]: True",
+        "projected onto [0, 1] after each step: True",
         "The settings that varied: style_weight.",
         "stylelab 0.1.0 and PyTorch 2.",
         "in float32" if "float32" in text else "in bfloat16",
