@@ -265,7 +265,7 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
     text = text.split(". Got errors: ")[0]  # why each of the types that it might be does not fit
     if text.startswith("Error parsing --size"):
         text = "write --size HEIGHT WIDTH, as in 300 450 or 300x450, or the longer side alone"
-    raise InputError(f"{text} (see stylelab {command} --help)")
+    raise InputError(f"{text} (see stylelab {command + ' ' if command in commands else ''}--help)")
 
 
 @contextlib.contextmanager

@@ -81,6 +81,8 @@ BAD = {
         [*PAIR, "-o", "x.webp", "--record", "x.webp"],
         "cannot be both the picture and the film",
     ),
+    "help of no command": (["transfr"], "(see stylelab --help)"),
+    "help of the command": ([*PAIR, "-o", "x", "--step-s", "1"], "(see stylelab transfer --help)"),
     "a folder for a picture": (["transfer", ".", "night_cafe", "-o", "x"], "'.' is a folder"),
     "out of another kind": ([*PAIR, "-o", "x.gif"], "unknown image format '.gif'"),
     "out with other things": ([*PAIR, "-o", "full"], "holds no run; name another folder"),
