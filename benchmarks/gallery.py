@@ -1,18 +1,17 @@
-"""The presets for large pictures beside `fast`, on six pairs: docs/results/gallery-*.webp.
+"""The presets for large pictures beside `fast`, on six pairs: docs/results/gallery.webp.
 
 The first two scales of `gallery` are the whole of `painting`, so one run makes both pictures. They
 are kept in `runs/bench/gallery`, which `make bench` removes first, so that pairs can be made one by
 one (`--pairs 4 5`), each in ten to twenty minutes.
 """
 
-import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from sides import LARGE, NEW, PAIRS, RESULTS, TINY, report
+from sides import LARGE, NEW, RESULTS, TINY, asked_pairs, report
 from torch import Tensor
 
 from stylelab import PRESETS, Config, Transfer, load_image, measure, save_image
@@ -75,49 +74,44 @@ def sheet(pictures: list[dict[str, Tensor]]) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="one pair, tiny, printed only")
-    parser.add_argument("--pairs", type=int, nargs="*", help="numbers of the pairs, from 0")
-    options = parser.parse_args()
+    pairs, short = asked_pairs()
     rows, pictures = [], []
-    pairs = [*PAIRS, *NEW]
-    for number in options.pairs or range(1 if options.quick else len(pairs)):
-        pair = pairs[number]
+    for number, pair in pairs.items():
         settings = {name: PRESETS[name] for name in NAMES}
         settings["fast"] = replace(settings["fast"], size=LARGE)
-        if options.quick:
-            settings = {
-                name: replace(config, size=tuple(2**k * side for side in TINY), steps=steps)
-                for k, ((name, config), steps) in enumerate(
-                    zip(settings.items(), (6, 12, 14), strict=True)
-                )
-            }
+        if short:
+            for k, (name, steps) in enumerate(zip(NAMES, (6, 12, 14), strict=True)):
+                size = (TINY[0] * 2**k, TINY[1] * 2**k)
+                settings[name] = replace(settings[name], size=size, steps=steps)
         if pair == NEW[1]:
             settings = {name: replace(c, size=c.size[::-1]) for name, c in settings.items()}
-        folder = Path(tempfile.mkdtemp()) if options.quick else KEPT / str(number)
+        folder = Path(tempfile.mkdtemp()) if short else KEPT / str(number)
         found = {n: load_image(place) for n, place in make(pair, settings, folder).items()}
         pictures.append(found)
+        figures = {}
         for name, image in found.items():
             content, style = (load_image(find(p), tuple(image.shape[2:])) for p in pair)
-            figures = measure(image, content, style)
-            row = {"pair": " / ".join(Path(p).stem for p in pair), "preset": name}
-            row["size"] = f"{image.shape[2]}x{image.shape[3]}"
-            row["grain"] = f"{figures['grain']:.2f}"
-            first = rows[-1]["first"] if name != "fast" else figures["grain"]
-            row["in that of fast"] = f"{figures['grain'] / first:.2f}"
-            row |= {column.replace("_", " "): f"{figures[column]:.2f}" for column in COLUMNS}
+            figures[name] = measure(image, content, style)
+            grain = figures[name]["grain"]
+            row = {
+                "pair": " / ".join(Path(p).stem for p in pair),
+                "preset": name,
+                "size": f"{image.shape[2]}x{image.shape[3]}",
+                "grain": f"{grain:.2f}",
+                "in that of fast": f"{grain / figures['fast']['grain']:.2f}",
+            }
+            row |= {column.replace("_", " "): f"{figures[name][column]:.2f}" for column in COLUMNS}
             print(row, flush=True)
-            rows.append({**row, "first": first})
-    if not options.quick and len(pictures) < len(pairs):
+            rows.append(row)
+    if not short and len(pictures) < 6:
         return
-    table = pd.DataFrame(rows).drop(columns="first")
     words = (
         "Grain of the saved pictures; distances are at each picture's own size. Machu Picchu and "
         "the windmill were in no tuning, and their photographs have 256 and 232 pixels on the "
         "short side. The pictures: [docs/large.md](../docs/large.md)."
     )
-    report("gallery", "Large pictures on six pairs", table, words, not options.quick)
-    if not options.quick:
+    report("gallery", "Large pictures on six pairs", pd.DataFrame(rows), words, not short)
+    if not short:
         place = FOLDER / "gallery.webp"
         sheet(pictures).savefig(place, format="webp", dpi=150, pil_kwargs={"quality": 84})
 

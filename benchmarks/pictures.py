@@ -6,7 +6,6 @@ A pair takes some seven minutes; its rows are kept in `runs/bench/pictures.json`
 removes first, so that pairs can be made one by one (`--pairs 4 5`).
 """
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from sides import LARGE, NEW, PAIRS, RESULTS, TINY, Textbook, make, report, seconds
+from sides import LARGE, NEW, RESULTS, TINY, Textbook, asked_pairs, make, report, seconds
 from torch import Tensor
 
 from stylelab import PRESETS, Config, Transfer, load_image, measure
@@ -93,21 +92,16 @@ def sheet(pair: tuple[str, str], pictures: dict[str, Tensor]) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="one pair at 64x96, printed only")
-    parser.add_argument("--pairs", type=int, nargs="*", help="numbers of the pairs, from 0")
-    options = parser.parse_args()
+    pairs, short = asked_pairs()
     kept: dict[str, list[dict]] = {}
-    if KEPT.exists() and not options.quick:
+    if KEPT.exists() and not short:
         kept = json.loads(KEPT.read_text())
-    for number, pair in enumerate([*PAIRS, *NEW]):
-        if number not in (options.pairs or ([0] if options.quick else range(6))):
-            continue
+    for number, pair in pairs.items():
         tall = pair == NEW[1]
 
         def settings(name: str, tall: bool = tall) -> Config:
             config = PRESETS[name]
-            if options.quick:
+            if short:
                 config = replace(config, size=TINY, steps=6)
             elif name == "fast":
                 config = replace(config, size=LARGE)
@@ -115,7 +109,7 @@ def main() -> None:
 
         pictures, found = compare(pair, settings)
         kept[str(number)] = found
-        if not options.quick:
+        if not short:
             KEPT.parent.mkdir(parents=True, exist_ok=True)
             KEPT.write_text(json.dumps(kept, indent=1))
             figure = sheet(pair, pictures)
@@ -129,7 +123,7 @@ def main() -> None:
         "Machu Picchu and the windmill were in no tuning. The pictures: "
         "[docs/fast.md](../docs/fast.md)."
     )
-    report("pictures", "Pictures at equal seconds", pd.DataFrame(rows), words, not options.quick)
+    report("pictures", "Pictures at equal seconds", pd.DataFrame(rows), words, not short)
 
 
 if __name__ == "__main__":

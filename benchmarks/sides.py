@@ -239,6 +239,17 @@ def quick() -> bool:
     return bool(parser.parse_args().quick)
 
 
+def asked_pairs() -> tuple[dict[int, tuple[str, str]], bool]:
+    """The pairs to paint, by number, and whether ``--quick`` was asked for: one pair, small."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="one pair, small, printed only")
+    parser.add_argument("--pairs", type=int, nargs="*", help="numbers of the pairs, from 0")
+    options = parser.parse_args()
+    pairs = dict(enumerate([*PAIRS, *NEW]))
+    numbers = options.pairs or ([0] if options.quick else pairs)
+    return {number: pairs[number] for number in numbers}, options.quick
+
+
 def by_kind(name: str) -> str:
     """The name of a section of results.md for this kind of processor."""
     return f"{name}-{processor_kind().lower().replace(' ', '-')}"

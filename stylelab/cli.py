@@ -87,9 +87,8 @@ def transfer(
             keep(save, out, result)
     done = f"{out}: {len(result.history)} steps"
     if result.interrupted:
-        again = "the same command goes on from there"
-        again = "with a folder as -o it could go on from there" if picture_only else again
-        print(f"interrupted: {done}; {again}", file=sys.stderr)
+        again = "with a folder as -o it could go on" if picture_only else "the same command goes on"
+        print(f"interrupted: {done}; {again} from there", file=sys.stderr)
         raise SystemExit(130)
     clipped = f", {found:.1%} of it clipped" if (found := result.info.get("outside", 0)) else ""
     seconds, total = result.history["seconds"].iloc[-1], result.losses["total"]

@@ -125,7 +125,10 @@ class AAMS(Network):
         content, where = own[LAYERS[0]] + added, salience(added)
         deep, moments_of = torch.zeros_like(content), []
         for picture, share in style:
-            found = self.styles.read(self.encoder, picture, self.read)
+            if self.training:  # attention learns
+                found = self.read(picture)
+            else:
+                found = self.styles.read(self.encoder, picture, self.read)
             pairs = zip(content[:, None], where[:, None], strict=True)
             deep += share * torch.cat([self.transform(f, found, s) for f, s in pairs])
             moments_of.append([share * of for of in found.moments])

@@ -22,6 +22,11 @@ TRACES = {
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory"}  # of file managers
 
 
+def own_weights(weights: str) -> list[Path]:
+    """The file that a run reads its network's weights from; none for a choice such as "random"."""
+    return [Path(weights)] if Path(weights).is_file() else []
+
+
 class Busy(InputError):
     """Another run is at work in the folder."""
 

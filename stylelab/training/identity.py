@@ -10,6 +10,7 @@ from stylelab.config import Config
 from stylelab.errors import InputError
 from stylelab.images import Picture, Source, as_picture
 from stylelab.registry import METHODS
+from stylelab.training.folders import own_weights
 from stylelab.vgg.weights import weights_id
 
 StyleSources: TypeAlias = "Source | Sequence[Source]"
@@ -68,7 +69,7 @@ def read_inputs(content: "Source | Inputs", style: StyleSources, config: Config)
     if (source := METHODS.source_hash(config.method)) is not None:
         identity["method_sha256"] = source
     named = [content, *sources, *(str(names[name]) for name in files)]
-    named += [config.weights] if Path(config.weights).is_file() else []  # else a name
+    named += own_weights(config.weights)
     paths = tuple(Path(p) for p in named if isinstance(p, (str, os.PathLike)))
     given = tuple(
         Path(p).name if isinstance(p, (str, os.PathLike)) else "" for p in (content, *sources)

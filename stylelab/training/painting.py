@@ -146,7 +146,7 @@ def _optimise(
         "style_scale": config.style_scale if style_scale == 1 else style_scale,
     }
     with TemporaryDirectory() as folder:
-        if mask is not None:
-            share = as_picture(mask).load(None)
-            changes["mask"] = str(save_image(share, Path(folder) / "mask.png"))
+        if mask is not None and not isinstance(mask, (str, os.PathLike)):
+            mask = save_image(as_picture(mask).load(None), Path(folder) / "mask.png")
+        changes["mask"] = config.mask if mask is None else os.fspath(mask)
         return stylize(picture, style, replace(config, **changes), progress=False).image

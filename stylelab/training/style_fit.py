@@ -21,7 +21,7 @@ from stylelab.objectives import Terms
 from stylelab.presets import PRESETS
 from stylelab.registry import METHODS
 from stylelab.training.crops import random_crop
-from stylelab.training.folders import keep
+from stylelab.training.folders import keep, own_weights
 from stylelab.training.loop import Loop, Player, state_precision
 from stylelab.training.result import Result, begun, describe, resume
 from stylelab.vgg.network import shared_network
@@ -195,8 +195,7 @@ def fit_style(
         if on_step is not None:
             on_step(fit.steps_done, fit.last_losses())
 
-    weights = [Path(config.weights)] if Path(config.weights).is_file() else []
-    with begun(out, config, fit.identity, weights) as earlier:
+    with begun(out, config, fit.identity, own_weights(config.weights)) as earlier:
         if out is not None and earlier is not None and not earlier.interrupted:
             return load_file(Path(out) / ROW)["style"].to(network.table)
         resume(fit, earlier, out)

@@ -19,7 +19,7 @@ from stylelab.objectives import Terms, by_group
 from stylelab.recipes import Recipe, recipe, trainable
 from stylelab.registry import METHODS
 from stylelab.training.crops import pixels_of
-from stylelab.training.folders import keep
+from stylelab.training.folders import keep, own_weights
 from stylelab.training.loop import Loop, Player, state_precision
 from stylelab.training.result import begun, describe, resume
 from stylelab.training.sets import Names, Sets, square
@@ -173,7 +173,6 @@ class Training(Loop):
             self.network.train()
             return quantize(sheet)
         rows = []
-        self.network.train(self.network.training)  # forgets what it read before it learnt more
         for i, image in enumerate(self.sets.shown):
             style: Any = i % len(self.sets.names) if self.network.kind == "many" else None
             around = []
@@ -268,7 +267,7 @@ def train(
     """
     r = recipe(network, **settings) if isinstance(network, str) else network
     training = Training(r, style, contents, readers, memory_mb)
-    read = [style, contents, [r.weights] if Path(r.weights).is_file() else []]
+    read = [style, contents, own_weights(r.weights)]
     names = [[n] if isinstance(n, (str, os.PathLike)) else n for n in read]
     inputs = [Path(name) for group in names for name in group]
 
