@@ -136,6 +136,28 @@ def test_stop_ends_the_run_and_the_next_begins_anew(lab, gate):
     assert len(lab.history) == 6
 
 
+def test_the_page_is_told_of_the_end_last(lab, monkeypatch):
+    """A worker that is about to say "running" when Stop is pressed must not have the last word."""
+    status, sent = lab.panel.status, []
+    about_to, pressed = threading.Event(), threading.Event()
+
+    def send_slowly(key):
+        words = status.value
+        if "step 1 of" in words and threading.current_thread() is not threading.main_thread():
+            about_to.set()
+            pressed.wait(1)
+        sent.append(words)
+
+    monkeypatch.setattr(status, "send_state", send_slowly)
+    lab.run()
+    assert about_to.wait(WAIT)
+    lab.stop()
+    pressed.set()
+    assert lab.join(WAIT)
+    assert sent[-1] == status.value
+    assert sent[-1].startswith("ended")
+
+
 def test_reset_returns_to_the_photograph_even_in_a_run(lab, gate):
     lab.run()
     gate.wait()

@@ -262,14 +262,14 @@ class LiveLab(Shown):
         return self._before
 
     def _show_state(self) -> None:
-        transfer = self._transfer
-        done = 0 if transfer is None else transfer.steps_done
-        steps = self.panel.steps.value if transfer is None else transfer.config.steps
-        pace = transfer.seconds / done if transfer is not None and done else None
-        self.panel.show_state(self.state, done, steps, pace)
-        size = size_name(self._before)
-        what = f"{self._name}, {size}" if not done else f"{self._name} after {done} steps, {size}"
-        self.panel.caption.value = what
+        with self._lock:  # both threads come here, and the later one has to have the last word
+            transfer = self._transfer
+            done = 0 if transfer is None else transfer.steps_done
+            steps = self.panel.steps.value if transfer is None else transfer.config.steps
+            pace = transfer.seconds / done if transfer is not None and done else None
+            self.panel.show_state(self.state, done, steps, pace)
+            what = f"{self._name} after {done} steps" if done else self._name
+            self.panel.caption.value = f"{what}, {size_name(self._before)}"
 
     def _save(self) -> None:
         transfer = self._transfer

@@ -197,7 +197,8 @@ class Painter(Shown):
         self._show()
 
     def _show(self) -> None:
-        self.picture.value = encode(self.image, self._photograph, self.divide.value)
+        with self._lock:  # both threads draw
+            self.picture.value = encode(self.image, self._photograph, self.divide.value)
 
     # What is optimised: wanted on the main thread, made on a worker's.
 
@@ -208,7 +209,7 @@ class Painter(Shown):
         self._worker.wake()
 
     def _mix(self) -> None:
-        with self._lock:  # both threads draw
+        with self._lock:
             if self._wanted is None:
                 return
             painted, ended = self._runs.get(self._wanted, (self._photograph, False))

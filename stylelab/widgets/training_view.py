@@ -174,18 +174,19 @@ class TrainingView(Shown):
             self._show_sheet()
 
     def _show_state(self) -> None:
-        training, state = self.training, self.state
-        done, steps = training.steps_done, training.steps
-        self.progress.value = done
-        words = [f"{state}, step {done} of {steps}"]
-        if done:
-            pace = training.seconds / done
-            left = round((steps - done) * pace)
-            words += [f"{pace:.2f} s a step", f"{left // 60}:{left % 60:02} left"]
-        self.status.value = ", ".join(words)
-        for name, states in {"run": ("ready", "paused"), "pause": ("running",)}.items():
-            self.buttons[name].disabled = state not in states
-        self.buttons["stop"].disabled = state != "running"
+        with self._worker.lock:  # both threads come here, and the later one has the last word
+            training, state = self.training, self.state
+            done, steps = training.steps_done, training.steps
+            self.progress.value = done
+            words = [f"{state}, step {done} of {steps}"]
+            if done:
+                pace = training.seconds / done
+                left = round((steps - done) * pace)
+                words += [f"{pace:.2f} s a step", f"{left // 60}:{left % 60:02} left"]
+            self.status.value = ", ".join(words)
+            for name, states in {"run": ("ready", "paused"), "pause": ("running",)}.items():
+                self.buttons[name].disabled = state not in states
+            self.buttons["stop"].disabled = state != "running"
 
     def _show_sheet(self) -> None:
         self._looks = len(self.training.looks)
