@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from stylelab import NETWORKS, InputError, load_image, load_network, recipe, sample
 from stylelab.maths.statistics import moments
@@ -12,8 +13,9 @@ from stylelab.networks.blocks import (
     Grain,
     Network,
     clipped,
+    convolution,
 )
-from stylelab.networks.decoders import CHANNELS, Decoder
+from stylelab.networks.decoders import CHANNELS, Decoder, enlarged
 from stylelab.networks.loading import pack
 from stylelab.vgg.network import VGG19
 
@@ -154,6 +156,19 @@ def test_a_decoder_mirrors_the_encoder():
     assert weights["relu1_1"] == 9 * 64 * 3 + 3
     assert weights["relu2_1"] == 9 * (128 * 64 + 64 * 64 + 64 * 3) + 64 + 64 + 3
     assert Decoder("relu3_1")(torch.rand(2, CHANNELS[3], 5, 7)).shape == (2, 3, 20, 28)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_an_enlarging_convolution_is_that_of_repeated_pixels(bias):
+    generator = torch.Generator().manual_seed(0)
+    layer = convolution(4, 3, bias=bias).double()
+    x = torch.randn(2, 4, 5, 3, dtype=torch.float64, generator=generator).requires_grad_()
+    weighed = torch.randn(2, 3, 10, 6, dtype=torch.float64, generator=generator)
+    found, plain = enlarged(x, layer), layer(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    torch.testing.assert_close(found, plain)
+    inputs = [x, *layer.parameters()]
+    gradients = [torch.autograd.grad((y * weighed).sum(), inputs) for y in (found, plain)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_a_generator_has_the_published_layers():

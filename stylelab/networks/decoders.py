@@ -46,6 +46,25 @@ def squared_error(found: Tensor, wanted: Tensor) -> Tensor:
 SCALE = 4
 
 
+# How three taps in a row fall on two pixels where each is repeated: [0] at the second of the two
+# that were made of the former pixel, [1] at the first of those that were made of the latter.
+FALL = torch.tensor([[[1.0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
+
+
+def enlarged(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """A mirrored 3x3 convolution of a map (B, C, H, W) at twice its size, (B, D, 2H, 2W).
+
+    Each pixel is repeated, so taps that fall on the same one are added first, and four kernels of
+    2x2 give the four pixels that are made of one (sub-pixel convolution; Shi et al. 2016): the same
+    values by 4/9 of the products. Mirrored at its edge, an enlarged map repeats its last pixel.
+    """
+    fall = FALL.to(layer.weight)
+    kernels = torch.einsum("prk,qsl,dckl->dpqcrs", fall, fall, layer.weight).flatten(0, 2)
+    bias = None if layer.bias is None else layer.bias.repeat_interleave(4)
+    around = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernels, bias)
+    return F.pixel_shuffle(around, 2)[:, :, 1:-1, 1:-1]
+
+
 class Decoder(Casting):
     """From features of VGG-19 at relu1_1, relu2_1, relu3_1 or relu4_1 back to an image.
 
@@ -76,10 +95,9 @@ class Decoder(Casting):
             if like:  # before it is enlarged, which changes neither
                 mean, deviation = like[i]
                 x = (deviation * normalize((F.relu(x) if i else x).float()) + mean) / SCALE
-            if i:
-                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            for conv in cast(nn.ModuleList, stage):
-                x = conv(F.relu(x))  # what VGG-19 gives is above 0 already
+            for j, conv in enumerate(cast(nn.ModuleList, stage)):
+                x = F.relu(x)  # what VGG-19 gives is above 0 already
+                x = enlarged(x, cast(nn.Conv2d, conv)) if i and not j else conv(x)
         return x.float()
 
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from stylelab.device import pick_device, pick_precision
+from stylelab.device import keep_freed_memory, pick_device, pick_precision
 from stylelab.errors import InputError, unknown
 from stylelab.networks.blocks import Network
 from stylelab.recipes import trainable
@@ -80,6 +80,8 @@ def load_network(
     where = pick_device(device)
     network.to(where).eval().requires_grad_(False)
     network.compute_in(pick_precision(precision, where))
+    if where.type == "cpu":
+        keep_freed_memory(2**26)
     return network
 
 
