@@ -259,11 +259,13 @@ def parse(arguments: Sequence[str]) -> Callable[[], None]:
         if not stopped.code:
             with _columns(max(60, shutil.get_terminal_size().columns)):  # tyro hangs in narrow ones
                 return read()  # --help again, for the terminal
-    fault = re.split(r"(?m)^ *-{3,} *$", printed.getvalue())[1]
+    fault, more = re.split(r"(?m)^ *-{3,} *$", printed.getvalue())[1:3]
     text = re.sub(r"^Error parsing __tyro-dummy-inner__\S*: ", "", " ".join(fault.split()))
     text = text.split(". Got errors: ")[0]  # why each of the types that it might be does not fit
     if text.startswith("Error parsing --size"):
         text = "write --size HEIGHT WIDTH, as in 300 450 or 300x450, or the longer side alone"
+    if meant := re.match(r"\s*Perhaps you meant:\s+(--[\w-]+)", more):
+        text += f"; did you mean {meant[1]}?"
     raise InputError(f"{text} (see stylelab {command + ' ' if command in commands else ''}--help)")
 
 

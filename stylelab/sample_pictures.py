@@ -56,7 +56,7 @@ def find(name: str) -> Path:
     A path below the kit's data is found, too: "training/photographs/windmill.webp".
     """
     for path in (Path(name), data_folder() / name):
-        if path.is_file():
+        if path.is_file() or (path.is_dir() and name not in sample_names()):
             return path
     # "photo.jpg" and "my/photo" can only be paths; the loader reports what is wrong with them.
     return Path(name) if not re.fullmatch(r"\w+", name) else sample(name)

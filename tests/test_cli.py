@@ -21,7 +21,7 @@ BAD = {
     "no out": ([*PAIR], "--out PATH"),
     "unknown option": (
         [*PAIR, "-o", "x", "--stile-weight", "3"],
-        "Unrecognized options: --stile-wei",
+        "Unrecognized options: --stile-weight, 3; did you mean --style-weight?",
     ),
     "unknown preset": ([*PAIR, "-o", "x", "--preset", "papr"], "invalid choice 'papr'"),
     "preset without name": ([*PAIR, "-o", "x", "--preset"], "preset"),
@@ -83,7 +83,7 @@ BAD = {
     ),
     "help of no command": (["transfr"], "(see stylelab --help)"),
     "help of the command": ([*PAIR, "-o", "x", "--step-s", "1"], "(see stylelab transfer --help)"),
-    "a folder for a picture": (["transfer", ".", "night_cafe", "-o", "x"], "'.' is a folder"),
+    "a folder for a picture": (["transfer", "full", "night_cafe", "-o", "x"], "'full' is a folder"),
     "out of another kind": ([*PAIR, "-o", "x.gif"], "unknown image format '.gif'"),
     "out with other things": ([*PAIR, "-o", "full"], "holds no run; name another folder"),
     "states of a picture": ([*PAIR, "-o", "x.png", "--keep-every", "2"], "name a folder as out"),
