@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stylelab.images import standardize
 from stylelab.maths.statistics import normalize
-from stylelab.networks.blocks import Casting, Network, Pictures, check_image, convolution
+from stylelab.networks.blocks import Casting, Grain, Network, Pictures, check_image, convolution
 from stylelab.vgg.network import MIRRORED, VGG19
 
 T = TypeVar("T")
@@ -70,12 +70,21 @@ class Decoder(Casting):
 
     Mirrors the network (Huang and Belongie 2017): a convolution for each of its own, and twice the
     size, by repeated pixels, where it pools.
+
+    Args:
+        layer: whose features are decoded.
+        grain: whether each stage is given noise, too, as much of it in each channel as was learnt:
+            a style asks for texture in an even sky as well, where a decoder that has nothing but
+            even features paints a weave of lines along the axes.
     """
 
-    def __init__(self, layer: str) -> None:
+    def __init__(self, layer: str, grain: bool = False) -> None:
         super().__init__()
         block = int(layer[4])
         self.stages = nn.ModuleList()
+        self.grain = Grain() if grain else None
+        rates = [torch.zeros(1, CHANNELS[b], 1, 1) for b in range(block, 0, -1)] if grain else []
+        self.rates = nn.ParameterList(rates)
         for b in range(block, 0, -1):  # b: the block of VGG-19 that a stage mirrors
             count = 1 if b == block else DEPTHS[b]
             same = [convolution(CHANNELS[b], CHANNELS[b]) for _ in range(count - 1)]
@@ -95,6 +104,8 @@ class Decoder(Casting):
             if like:  # before it is enlarged, which changes neither
                 mean, deviation = like[i]
                 x = (deviation * normalize((F.relu(x) if i else x).float()) + mean) / SCALE
+            if self.grain is not None:
+                x = x + self.rates[i] * self.grain(x)
             for j, conv in enumerate(cast(nn.ModuleList, stage)):
                 x = F.relu(x)  # what VGG-19 gives is above 0 already
                 x = enlarged(x, cast(nn.Conv2d, conv)) if i and not j else conv(x)
@@ -154,10 +165,10 @@ class Attention(nn.Module):
         sides = min(others.shape[2], self.side), min(others.shape[3], self.side)
         # Values are the raw features: normalised ones have lost the style's contrast.
         others = F.adaptive_avg_pool2d(others, sides).expand(len(features), -1, -1, -1)
-        values = self.value(others).flatten(2).mT  # (B, Q, C)
+        # Rows of weights sum to one, so what follows the sum may come before it: fewer positions.
+        values = self.out(self.value(others)).flatten(2).mT  # (B, Q, C)
         parts = [weights.to(values) @ values for weights in self.weights(features, others)]
-        found = torch.cat(parts, 1)
-        return cast(Tensor, self.out(found.mT.reshape(features.shape))).float()
+        return torch.cat(parts, 1).mT.reshape(features.shape).float()
 
 
 class AnyStyle(Network, ABC):
@@ -177,7 +188,7 @@ class AnyStyle(Network, ABC):
         self.layer = layer
         # Mirrored edges: features of an edge padded with zeros are decoded to a frame.
         self.encoder = VGG19([layer], padding="reflect")
-        self.decoder = Decoder(layer)
+        self.decoder = Decoder(layer, grain=True)
         self.styles: StyleMemory[Tensor] = StyleMemory()
 
     def encode(self, image: Tensor) -> Tensor:
