@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from typing import Generic, TypeVar, cast
 
 import torch
@@ -105,7 +106,7 @@ class Decoder(Casting):
                 mean, deviation = like[i]
                 x = (deviation * normalize((F.relu(x) if i else x).float()) + mean) / SCALE
             if self.grain is not None:
-                x = x + self.rates[i] * self.grain(x)
+                x = torch.addcmul(x, self.rates[i].to(x), self.grain(x))
             for j, conv in enumerate(cast(nn.ModuleList, stage)):
                 x = F.relu(x)  # what VGG-19 gives is above 0 already
                 x = enlarged(x, cast(nn.Conv2d, conv)) if i and not j else conv(x)
@@ -143,7 +144,7 @@ class Attention(nn.Module):
     and so is what follows the sum.
     """
 
-    def __init__(self, channels: int, side: int = 64) -> None:
+    def __init__(self, channels: int, side: int = 40) -> None:
         super().__init__()
         self.side = side  # positions a side that are attended to, at most: each pair takes memory
         self.query, self.key = (nn.Conv2d(channels, 64, 1) for _ in range(2))
@@ -216,7 +217,7 @@ class AnyStyle(Network, ABC):
             share * self.transform(features, self.styles.read(self.encoder, picture, self.encode))
             for picture, share in style
         ]
-        mixed = torch.stack(styled).sum(0)
+        mixed = reduce(torch.add, styled)
         if strength != 1:
             mixed = self.own(features).lerp(mixed, strength)
         return self.decode(mixed, image).clamp(0, 1)

@@ -5,7 +5,7 @@ to reconstruct photographs: no style is ever seen in training.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ class WCT(Network):
                     self.encoders[layer], picture, partial(self.read, layer)
                 )
                 styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
-            found = torch.stack(styled).sum(0)
+            found = reduce(torch.add, styled)
             if strength != 1:
                 found = features.lerp(found, strength)
             image = self.decode(layer, found, image).clamp(0, 1)
