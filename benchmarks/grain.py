@@ -158,9 +158,11 @@ def main() -> None:
     means = pd.DataFrame(rows).groupby("what").mean(numeric_only=True).drop(columns="grain")
     table = table.join(means).loc[list(todo)].round(2).reset_index()
     table.columns = [str(column).replace("_", " ") for column in table]
+    own = f" ({PRESETS['painting'].steps} of `painting`)" if options.large else ""
     words = (
-        f"Grain of the saved picture after {options.steps} steps, by pair; then means over the "
-        f"pairs. The pictures: [docs/results/grain-{name}.webp](../docs/results/grain-{name}.webp)."
+        f"Grain of the saved picture after {options.steps} steps{own}, by pair; then means over "
+        "the pairs. The pictures: "
+        f"[docs/results/grain-{name}.webp](../docs/results/grain-{name}.webp)."
     )
     report(f"grain-{name}", f"What removes the grain at {name}", table, words, not options.quick)
     if not options.quick:
