@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from sides import LARGE, PAIRS, SMALL, report
+from sides import LARGE, PAIRS, SMALL, precisions, report
 
 CODE = """
 import json, resource, sys
@@ -81,7 +81,7 @@ def main() -> None:
         cases += [((1080, 1920), "low"), ((2160, 3840), "low")]
     rows = []
     for size, memory in cases:
-        for side in ("stylelab", "stylelab float32"):
+        for side in precisions():
             if side.endswith("float32") and (short or size[0] > 600):
                 continue  # minutes a step, and nobody would choose it
             measured, expected = peak(side, size, memory, steps=2)

