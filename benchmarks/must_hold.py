@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -205,14 +206,12 @@ def wct(network: Any, held_out: list[Path]) -> list[Claim]:
 
     claims = [
         reconstruction(decoder(layer), held_out, least, f"decoder of {layer}")
-        for layer, least in (("relu3_1", 20), ("relu2_1", 24), ("relu1_1", 28))
+        for layer, least in (("relu3_1", 20), ("relu2_1", 24))
     ]
     image = picture("chenonceau")
-    same = psnr(paint(network, image, image), paint(network, image, image, strength=0))
-    claims.append(
-        Claim("a picture in its own style against its decoding, PSNR, dB", same, 30, True)
-    )
-    return [*claims, nearer(painted(network, 1.0))]
+    same = psnr(paint(network, image, image), image)
+    own = Claim("a picture in its own style against itself, PSNR, dB", same, 20, True)
+    return [*claims, own, nearer(painted(network, 1.0)), even(network)]
 
 
 def sanet(network: Network, held_out: list[Path]) -> list[Claim]:
@@ -236,10 +235,21 @@ RATES = (12.0, 18.0, 22.0)  # among them, or close to one, is the best for a pai
 PAIRS = [(image, style) for image in UNSEEN for style in NEW]
 
 
+class Plain(torch.nn.Module):
+    """A step of plain descent, whose rate is for pictures of 150x225."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate / (150 * 225)
+
+    def forward(self, gradient: Tensor, last: Tensor) -> Tensor:
+        return self.rate * gradient[0, 0].numel() * gradient
+
+
 @torch.no_grad()
 def solver(network: Any, held_out: list[Path]) -> list[Claim]:
     network.compute_in(torch.float32)
-    shares, against = [], []
+    learnt, shares, against, slower = network.steps, [], [], []
     for number, (image, style) in enumerate((picture(a), picture(b)) for a, b in PAIRS):
         given = [(style, 1.0)]
         targets = read_targets(network.encoder, image, given)
@@ -249,10 +259,16 @@ def solver(network: Any, held_out: list[Path]) -> list[Claim]:
 
         found = objective(network(image, given))
         shares.append(found / objective(image))
-        if number in (0, 3, 4):  # a photograph each; plain descent takes long
-            for rate in RATES:
-                steps = [lambda gradient, last, r=rate: r * gradient] * len(network.steps)
-                against.append(found / objective(network.solve(image, targets, steps)))
+        descents = [[Plain(rate)] * len(learnt) for rate in RATES]
+        plain = []
+        for steps in descents:
+            network.steps = torch.nn.ModuleList(steps)
+            plain.append(objective(network(image, given)))
+        network.steps = learnt
+        against.append(found / min(plain))
+        if number in (0, 3, 4):  # a photograph each; at the full size it takes long
+            best = min(objective(network.solve(image, targets, steps)) for steps in descents)
+            slower.append(found / best)
     image, given = picture("chenonceau"), [(picture("night_cafe"), 1.0)]
     laplacian = to_torch(matting_laplacian(image), image)
     plain = network(image, given)
@@ -264,7 +280,12 @@ def solver(network: Any, held_out: list[Path]) -> list[Claim]:
     flicker = float((still - before).square().mean() / (plain - before).square().mean())
     return [
         Claim("objective after six steps against the photograph's, worst", max(shares), 0.3),
-        Claim("and against six of descent at the pair's best rate, worst", max(against), 1.0),
+        Claim(
+            "against as many of descent at these sizes, best rate, worst pair",
+            max(against),
+            1,
+        ),
+        Claim("against as many at full size, best rate, mean of three pairs", mean(slower), 1),
         Claim("matting energy with a matting term against without", energy, 0.7),
         Claim("difference of two frames with a temporal term against without", flicker, 0.7),
     ]

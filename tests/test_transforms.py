@@ -11,7 +11,7 @@ from stylelab.maths.attention import (
     stroke_weights,
 )
 from stylelab.maths.patches import lay, match, patch_places, read_patches, style_swap
-from stylelab.maths.statistics import adain, moments, normalize, wct
+from stylelab.maths.statistics import adain, in_colours, moments, normalize, spectrum, wct
 from stylelab.vgg.network import VGG19
 
 
@@ -53,6 +53,40 @@ def test_wct_gives_the_mean_and_covariance_of_the_style(real):
     got, wanted = covariance(wct(content, style)), covariance(style)
     assert (got - wanted).norm() / wanted.norm() < 1e-3
     torch.testing.assert_close(wct(content, style).mean((2, 3)), style.mean((2, 3)))
+
+
+def test_weak_directions_are_cut_by_hand():
+    strong, weak = torch.tensor([-10.0, 10.0]), torch.tensor([0.0, 0.5])  # variances 100, 1/16
+    f = torch.stack([strong, weak]).view(1, 2, 1, 2)
+    # Both rise together: one eigenvalue, 100 + 1/16, along (20, 0.5); a second map adds another.
+    assert spectrum(f).roots.tolist() == pytest.approx([100.0625**0.5])
+    square = torch.tensor([[[[-10.0, 10.0, -10.0, 10.0]], [[-1.0, -1.0, 1.0, 1.0]]]]).mT
+    square = square.reshape(1, 2, 1, 4)
+    assert spectrum(square).roots.tolist() == pytest.approx([1, 10])
+    assert spectrum(square, cut=0.02).roots.tolist() == pytest.approx([10])
+    # What is cut does not vary any more.
+    style = 3 * square + 7
+    assert wct(square, style)[0, 1].std() > 3
+    found = wct(square, style, cut=0.02)
+    assert found[0, 1].flatten().tolist() == pytest.approx([7] * 4)
+    assert found[0, 0].flatten().tolist() == pytest.approx([-23, 37, -23, 37])
+
+
+def test_colours_are_those_of_the_styles_by_their_shares():
+    first, second, image = (
+        load_image(sample(n), (32, 48)) for n in ("night_cafe", "church_at_auvers", "chenonceau")
+    )
+    for style in (first, second):
+        found = in_colours(image, [(style, 1.0)], 1)
+        torch.testing.assert_close(found.mean((2, 3)), style.mean((2, 3)))
+        torch.testing.assert_close(covariance(found), covariance(style), rtol=1e-2, atol=1e-4)
+    singles = [in_colours(image, [(style, 1.0)], 1) for style in (first, second)]
+    both = in_colours(image, [(first, 0.25), (second, 0.75)], 1)
+    torch.testing.assert_close(both, 0.25 * singles[0] + 0.75 * singles[1])
+    assert torch.equal(in_colours(image, [(first, 1.0)], 0), image)
+    # In a batch, each image has a style of its own.
+    twice, styles = torch.cat([image, image]), torch.cat([first, second])
+    torch.testing.assert_close(in_colours(twice, [(styles, 1.0)], 1), torch.cat(singles))
 
 
 @pytest.mark.parametrize("transform", [adain, wct, style_swap])

@@ -1,5 +1,7 @@
 """Statistics of feature maps (1, C, H, W), and transforms that carry the style's over."""
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -9,6 +11,7 @@ from stylelab.losses import gram_matrix, late
 
 TINY = 1e-12  # the least variance of a channel
 CUT = 1e-5  # eigenvalues below this part of the largest are noise, which whitening would amplify
+CUT_COLOURS = 1e-3  # the same of colours, where a photograph that is nearly grey has such noise
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,15 +48,15 @@ class Spectrum(NamedTuple):
     """(C, R)."""
 
 
-def spectrum(features: Tensor) -> Spectrum:
-    """The spectrum of features (1, C, H, W)."""
+def spectrum(features: Tensor, cut: float = CUT) -> Spectrum:
+    """The spectrum of features (1, C, H, W), without eigenvalues below this part of the largest."""
     f = _positions(features)
     mean = f.mean(0)
     centred = f - mean
     with torch.autocast(f.device.type, enabled=False):
         spread = (centred.mT @ centred).cpu().double() / len(f)
     values, vectors = torch.linalg.eigh(spread)
-    kept = values > CUT * values[-1]
+    kept = values > cut * values[-1]
     return Spectrum(mean.cpu().double(), values[kept].sqrt(), vectors[:, kept])
 
 
@@ -66,16 +69,44 @@ def whiten(features: Tensor, own: Spectrum | None = None) -> Tensor:
     return _affine(features, (vectors / roots) @ vectors.mT, mean, torch.zeros_like(mean))
 
 
-def wct(content: Tensor, style: Tensor | Spectrum) -> Tensor:
+def wct(content: Tensor, style: Tensor | Spectrum, cut: float = CUT) -> Tensor:
     """Give the content's features the mean and covariance of the style's (Li et al. 2017).
 
     With covariances E D E^T, the content is whitened by E_c D_c^(-1/2) E_c^T, then coloured by
-    E_s D_s^(1/2) E_s^T; both are one matrix.
+    E_s D_s^(1/2) E_s^T; both are one matrix. ``cut``: as of `spectrum`.
     """
-    mean_c, roots_c, vectors_c = spectrum(content)
-    mean_s, roots_s, vectors_s = style if isinstance(style, Spectrum) else spectrum(style)
+    mean_c, roots_c, vectors_c = spectrum(content, cut)
+    mean_s, roots_s, vectors_s = style if isinstance(style, Spectrum) else spectrum(style, cut)
     white = (vectors_c / roots_c) @ vectors_c.mT
     return _affine(content, (vectors_s * roots_s) @ (vectors_s.mT @ white), mean_c, mean_s)
+
+
+def coloured(
+    maps: Tensor, styles: Sequence[Spectrum], shares: Sequence[float], strength: float, cut: float
+) -> Tensor:
+    """Maps (B, C, H, W) with the covariances of several styles, mixed by shares; see `wct`."""
+
+    def mixed(one: Tensor) -> Tensor:
+        pairs = zip(styles, shares, strict=True)
+        found = reduce(torch.add, [share * wct(one, style, cut) for style, share in pairs])
+        return found if strength == 1 else one.lerp(found, strength)
+
+    found = [mixed(one) for one in torch.split(maps, 1)]
+    return found[0] if len(found) == 1 else torch.cat(found)  # which would take a copy
+
+
+def in_colours(images: Tensor, styles: Sequence[tuple[Tensor, float]], strength: float) -> Tensor:
+    """Images (B, 3, H, W) with the covariance of the colours of style pictures; not clipped.
+
+    ``styles``: pairs of pictures (B or 1, 3, h, w) and shares.
+    """
+    pictures = [picture.expand(len(images), -1, -1, -1) for picture, _ in styles]
+    shares = [share for _, share in styles]
+    found = []
+    for image, *own in zip(images, *pictures, strict=True):
+        spectra = [spectrum(one[None], CUT_COLOURS) for one in own]
+        found.append(coloured(image[None], spectra, shares, strength, CUT_COLOURS))
+    return torch.cat(found)
 
 
 def _positions(features: Tensor) -> Tensor:

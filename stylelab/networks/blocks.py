@@ -86,7 +86,8 @@ class Network(Casting):
             if isinstance(module, VGG19) and next(module.parameters()).dtype != dtype:
                 # Built anew, because a rounded weight stays rounded.
                 parent, _, key = name.rpartition(".")
-                built = VGG19(module.layers, padding="reflect").to(self.device, dtype)
+                padding: Any = "reflect" if module.mirrored else "replicate"
+                built = VGG19(module.layers, padding=padding).to(self.device, dtype)
                 setattr(self.get_submodule(parent), key, built)
 
 

@@ -52,17 +52,17 @@ SCALE = 4
 FALL = torch.tensor([[[1.0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])
 
 
-def enlarged(x: Tensor, layer: nn.Conv2d) -> Tensor:
+def enlarged(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """A mirrored 3x3 convolution of a map (B, C, H, W) at twice its size, (B, D, 2H, 2W).
 
     Each pixel is repeated, so taps that fall on the same one are added first, and four kernels of
     2x2 give the four pixels that are made of one (sub-pixel convolution; Shi et al. 2016): the same
     values by 4/9 of the products. Mirrored at its edge, an enlarged map repeats its last pixel.
     """
-    fall = FALL.to(layer.weight)
-    kernels = torch.einsum("prk,qsl,dckl->dpqcrs", fall, fall, layer.weight).flatten(0, 2)
-    bias = None if layer.bias is None else layer.bias.repeat_interleave(4)
-    around = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernels, bias)
+    fall = FALL.to(weight)
+    kernels = torch.einsum("prk,qsl,dckl->dpqcrs", fall, fall, weight).flatten(0, 2)
+    biases = None if bias is None else bias.repeat_interleave(4)
+    around = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernels, biases)
     return F.pixel_shuffle(around, 2)[:, :, 1:-1, 1:-1]
 
 
@@ -108,8 +108,9 @@ class Decoder(Casting):
             if self.grain is not None:
                 x = torch.addcmul(x, self.rates[i].to(x), self.grain(x))
             for j, conv in enumerate(cast(nn.ModuleList, stage)):
-                x = F.relu(x)  # what VGG-19 gives is above 0 already
-                x = enlarged(x, cast(nn.Conv2d, conv)) if i and not j else conv(x)
+                x = F.relu_(x)  # what VGG-19 gives is above 0 already
+                last = cast(nn.Conv2d, conv)
+                x = enlarged(x, last.weight, last.bias) if i and not j else last(x)
         return x.float()
 
 

@@ -2,16 +2,16 @@
 
 Gradient descent on the loss of Gatys, Ecker and Bethge, x <- x - rate dL/dx, in which each step is
 a small network of its own, x <- x - D_k(dL/dx). They are trained so that six steps go far: three at
-half the size, which move what is large, and three at the full size. The loss is no part of the
-networks: when it runs, regularisers of the picture are added, x <- x - D_k(dL/dx) - grad R(x), with
-nothing trained again.
+a quarter of the size and one at half, which move what is large at little cost, and two at the full
+size, for what is fine. The loss is no part of the networks: when it runs, regularisers of the
+picture are added, x <- x - D_k(dL/dx) - grad R(x), with nothing trained again.
 
-The authors' networks also take the place of VGG-19's adjoint, which carries a gradient from the
-features to the pixels. Here backpropagation does that, exactly, and learnt is what follows it.
+The authors' networks also take the place of VGG-19's adjoint. Here backpropagation carries the
+gradient to the pixels, and learnt is what follows it.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from itertools import islice
 from typing import Annotated, Any, TypeAlias, cast
 
 import torch
@@ -31,29 +31,30 @@ from stylelab.networks.blocks import (
     clipped,
     convolution,
 )
-from stylelab.networks.decoders import StyleMemory
+from stylelab.networks.decoders import StyleMemory, enlarged
 from stylelab.objectives import Terms
 from stylelab.recipes import Recipe
-from stylelab.vgg.network import MIRRORED, VGG19
+from stylelab.vgg.network import VGG19
 
 STYLES = "any"
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")  # the last holds the content, too
+FINE = LAYERS[:3]  # read at half and at full size; what is coarser is moved at a quarter of it
 RECIPE: dict[str, Any] = {
-    "steps": 400,
+    "steps": 600,
     "batch": 1,  # of large crops, whose Gram matrices vary less
-    "crop": 128,
-    "side": 160,
-    "style_side": 160,
+    "crop": 160,
+    "side": 192,
+    "style_side": 192,
     "learning_rate": 5e-4,
     "content_layers": LAYERS[-1:],
     "style_layers": LAYERS,
 }
-LEAST = 2 * (MIRRORED + 1)  # pixels: of smaller pictures, half is less than VGG-19 takes
+LEAST = 16  # pixels a side that VGG-19 takes; what would be smaller is not halved
 RATE = 4e-4  # for each pixel of an image; plain descent diverges at about twice that
 
 Features: TypeAlias = dict[str, Tensor]
 Targets: TypeAlias = tuple[Tensor, Features]
-"""The content's features at the last layer, and the styles' Gram matrices (B, C, C)."""
+"""The content's features at the last of the layers, and the styles' Gram matrices (B, C, C)."""
 Step: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """From the gradient at an image and the last step's change to what is subtracted from the image."""
 Regularizer: TypeAlias = Callable[[Tensor], Tensor]
@@ -62,7 +63,7 @@ Regularizer: TypeAlias = Callable[[Tensor], Tensor]
 @checked
 class Options:
     steps: Annotated[int, Field(ge=1, le=100)] = 6
-    """Steps from the photograph to the picture; the first half of them at half the size."""
+    """From photograph to picture: half at a quarter of the size, a third of the others at half."""
     style_weight: Annotated[float, Field(gt=0)] = 1000.0
     """Weight of the style loss that the steps descend; the content's is 1."""
 
@@ -85,24 +86,28 @@ class Learned(Casting):
         self.rates = nn.Parameter(torch.tensor([1.0, 0.0]))  # of the gradient, and momentum
         self.output = convolution(w, 3, 5, bias=False)
         nn.init.zeros_(self.output.weight)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, gradient: Tensor, last: Tensor) -> Tensor:
         """Both (B, 3, H, W), and so is what it subtracts."""
         plain = gradient * (RATE * gradient[0, 0].numel())
-        x, maps = torch.cat([plain, last], 1), []
+        x, maps = torch.cat([plain, last], 1).contiguous(memory_format=torch.channels_last), []
         for i, layer in enumerate(self.down):
-            x = F.avg_pool2d(x, 2, ceil_mode=True) if i else x
-            x = F.leaky_relu(layer(x), 0.2)
+            x = F.leaky_relu(layer(halved(x) if i else x), 0.2)
             maps.append(x)
         maps.pop()
         for layer in self.up:
             beside = maps.pop()
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = x[:, :, : beside.shape[2], : beside.shape[3]]
-            x = F.leaky_relu(layer(torch.cat([beside, x], 1)), 0.2)
+            # A convolution of both, of which the smaller is enlarged.
+            own, others = torch.tensor_split(cast(Tensor, layer.weight), [beside.shape[1]], 1)
+            x = enlarged(x, others)[:, :, : beside.shape[2], : beside.shape[3]]
+            x = F.conv2d(F.pad(beside, (1, 1, 1, 1), mode="reflect"), own) + x
+            x = F.leaky_relu(x, 0.2)
         rate, momentum = self.rates
-        change: Tensor = rate * plain + momentum * last + self.output(x).float()
-        return change
+        added = self.output(x).float()
+        # A painting unlike those that were learnt could else lead it far away.
+        most = (length(plain) + length(last)) / length(added)
+        return cast(Tensor, rate * plain + momentum * last + most.clamp_max(1) * added)
 
 
 class Solver(Network):
@@ -113,8 +118,8 @@ class Solver(Network):
     def __init__(self, options: Options) -> None:
         super().__init__()
         self.style_weight = options.style_weight
-        self.encoder = VGG19(LAYERS, padding="reflect")
-        self.styles: StyleMemory[Features] = StyleMemory()
+        self.encoder, self.encoder_fine = VGG19(LAYERS), VGG19(FINE)
+        self.styles: list[StyleMemory[Features]] = [StyleMemory() for _ in range(3)]  # each size
         self.steps = nn.ModuleList(Learned() for _ in range(options.steps))
 
     def total(self, terms: Terms) -> Tensor:
@@ -124,9 +129,10 @@ class Solver(Network):
 
     def descent(self, image: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """Each image's objective, (B,), and its gradient, (B, 3, H, W)."""
+        model = self.encoder if LAYERS[-1] in targets[1] else self.encoder_fine
         with torch.enable_grad():
             x = image.detach().requires_grad_()
-            objective = self.total(losses(read(self.encoder, x), targets))
+            objective = self.total(losses(read(model, x), targets))
             return objective.detach(), torch.autograd.grad(objective.sum(), x)[0]
 
     def solve(
@@ -166,17 +172,34 @@ class Solver(Network):
         trace: list[Tensor] | None = None,
     ) -> Tensor:
         """``regularizer``: from an image to a scalar, which the steps at full size descend, too."""
-        check_image(image, MIRRORED + 1)
-        steps = [cast(Step, step) for step in self.steps]
-        coarse, fine = steps[: len(steps) // 2], steps[len(steps) // 2 :]
-        small, less = image, [*style]
-        if min(min(x.shape[2:]) for x in (image, *(x for x, _ in style))) >= LEAST:
-            small, less = halved(image), [(halved(x), share) for x, share in style]
-        targets = read_targets(self.encoder, small, less, strength, self.styles)
-        change = self.solve(small, targets, coarse, None, trace) - small
-        begun = clipped(image + F.interpolate(change, image.shape[2:], mode="bilinear"))
-        targets = read_targets(self.encoder, image, style, strength, self.styles)
-        return self.solve(begun, targets, fine, regularizer, trace)
+        check_image(image, LEAST)
+        steps = iter(cast(Sequence[Step], self.steps))
+        sizes = [[image, *(picture for picture, _ in style)]]
+        for _ in range(2):
+            large = min(min(x.shape[2:]) for x in sizes[-1]) >= 2 * LEAST
+            sizes.append([halved(x) for x in sizes[-1]] if large else sizes[-1])
+        change = torch.zeros_like(sizes[-1][0])
+        for i, count in reversed([*enumerate(counts(len(self.steps)))]):
+            photo, *pictures = sizes[i]
+            begun = clipped(photo + F.interpolate(change, photo.shape[2:], mode="bilinear"))
+            given = [(x, share) for x, (_, share) in zip(pictures, style, strict=True)]
+            model = self.encoder if i == 2 else self.encoder_fine
+            targets = read_targets(model, photo, given, strength, self.styles[i])
+            added = None if i else regularizer
+            found = self.solve(begun, targets, [*islice(steps, count)], added, trace)
+            change = found - photo
+        return found
+
+
+def counts(steps: int) -> tuple[int, int, int]:
+    """How many steps at the full size, at half of it and at a quarter."""
+    quarter, half = steps // 2, (steps + 1) // 2 // 3
+    return steps - quarter - half, half, quarter
+
+
+def length(change: Tensor) -> Tensor:
+    """Root mean square of each image's change, (B, 1, 1, 1)."""
+    return change.square().mean((1, 2, 3), keepdim=True).clamp_min(1e-16).sqrt()
 
 
 def halved(image: Tensor) -> Tensor:
@@ -186,13 +209,7 @@ def halved(image: Tensor) -> Tensor:
 
 def read(model: VGG19, image: Tensor) -> Features:
     """Features of images in [0, 1], (B, C, h, w)."""
-    found: Features = model(standardize(image))
-    return {layer: found[layer] for layer in LAYERS}
-
-
-def read_grams(model: VGG19, picture: Tensor) -> Features:
-    """The Gram matrices of a picture's features, (B, C, C)."""
-    return {layer: gram_matrix(f) for layer, f in read(model, picture).items()}
+    return cast(Features, model(standardize(image)))
 
 
 def read_targets(
@@ -204,23 +221,26 @@ def read_targets(
 ) -> Targets:
     """What the steps descend to, by the shares of the styles and their strength."""
     styles = StyleMemory[Features]() if memory is None else memory
-    own, read_style = read(model, image), partial(read_grams, model)
-    found = [(styles.read(model, picture, read_style), share) for picture, share in style]
-    sums = {k: torch.stack([share * of[k] for of, share in found]).sum(0) for k in LAYERS}
+    own = read(model, image)
+
+    def grams_of(picture: Tensor) -> Features:
+        return {layer: gram_matrix(f) for layer, f in read(model, picture).items()}
+
+    found = [(styles.read(model, picture, grams_of), share) for picture, share in style]
+    sums = {k: torch.stack([share * of[k] for of, share in found]).sum(0) for k in own}
     grams = {k: v.expand(len(image), -1, -1) for k, v in sums.items()}
     if strength != 1:
-        grams = {k: gram_matrix(own[k]).lerp(grams[k], strength) for k in LAYERS}
-    return own[LAYERS[-1]].float(), grams
+        grams = {k: gram_matrix(own[k]).lerp(grams[k], strength) for k in own}
+    return own[model.layers[-1]].float(), grams
 
 
 def losses(features: Features, targets: Targets) -> Terms:
     """Content and style loss of each image, (B,)."""
     content, grams = targets
-    gap = features[LAYERS[-1]].float() - content
-    found: Terms = {f"content/{LAYERS[-1]}": gap.square().mean((1, 2, 3))}
-    for layer in LAYERS:
-        gap = gram_matrix(features[layer]) - grams[layer]
-        found[f"style/{layer}"] = gap.square().mean((1, 2))
+    last, deepest = [*features.items()][-1]
+    found: Terms = {f"content/{last}": (deepest.float() - content).square().mean((1, 2, 3))}
+    for layer, f in features.items():
+        found[f"style/{layer}"] = (gram_matrix(f) - grams[layer]).square().mean((1, 2))
     return found
 
 
@@ -230,17 +250,15 @@ def build(options: Options, names: Sequence[str]) -> Solver:
 
 def short(gradient: Tensor) -> Tensor:
     """Cut to a length of one, if it is longer."""
-    cut: Tensor = gradient / gradient.norm().clamp_min(1)
-    return cut
+    return cast(Tensor, gradient / gradient.norm().clamp_min(1))
 
 
 def optimizer(parameters: Sequence[Tensor], learning_rate: float) -> torch.optim.Optimizer:
     """Adam, ten times as fast for the rates; of short gradients: where one diverges, it is long."""
     for parameter in parameters:
         parameter.register_hook(short)  # type: ignore[no-untyped-call]
-    weights = [p for p in parameters if p.ndim > 1]
     rates = {"params": [p for p in parameters if p.ndim == 1], "lr": 10 * learning_rate}
-    groups: list[dict[str, Any]] = [{"params": weights}, rates]
+    groups: list[dict[str, Any]] = [{"params": [p for p in parameters if p.ndim > 1]}, rates]
     return torch.optim.Adam(groups, learning_rate)
 
 
@@ -255,22 +273,26 @@ def loss_weights(recipe: Recipe) -> dict[str, float]:
 def objective(
     network: Solver, styles: Sequence[Tensor], model: VGG19, recipe: Recipe
 ) -> Callable[[Batch], Terms]:
-    """Logarithms of the objective over the photograph's, at the end and on the way.
+    """Logarithms of the objective over the photograph's, at the end, and of that on the way.
 
-    In logarithms all pairs count alike. The gradients that the steps are given are taken as
+    On the way, it is that of each step's size, over the one at the first step of this size. In
+    logarithms all pairs count alike. The gradients that the steps are given are taken as
     constant: how the steps before change them is not followed back (Andrychowicz et al. 2016).
     """
 
     def terms(batch: Batch) -> Terms:
         trace: list[Tensor] = []
-        given = [(batch.styles, 1.0)]
+        # Six paintings are few: their colours are exchanged, so that more are seen.
+        order = torch.randperm(3, generator=batch.generator).to(batch.styles.device)
+        given = [(batch.styles[:, order], 1.0)]
         image = network(batch.contents, given, trace=trace)
         with torch.no_grad():
             targets = read_targets(model, batch.contents, given)
             before = network.total(losses(read(model, batch.contents), targets)).log()
         after = network.total(losses(read(model, image), targets)).log()
-        half = len(network.steps) // 2
-        way = [x - trace[0].detach() for x in trace[1:half]] + [x - before for x in trace[half:]]
+        seen = iter(trace)
+        sizes = [[*islice(seen, n)] for n in reversed(counts(len(network.steps)))]
+        way = [x - some[0].detach() for some in sizes for x in some]
         return {"descent": (after - before).mean(), "way": torch.stack(way).mean()}
 
     return terms

@@ -1,34 +1,39 @@
 """Any style by covariances of features (Li, Fang, Yang, Wang, Lu and Yang 2017).
 
-Whitening and colouring at three depths, coarse to fine, each with a decoder that has learnt only
-to reconstruct photographs: no style is ever seen in training.
+Whitening and colouring at two depths, coarse to fine, each with a decoder that has learnt only to
+reconstruct photographs, and at last of the colours: no style is ever seen in training.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from stylelab.config import checked
 from stylelab.images import standardize
-from stylelab.maths.statistics import Spectrum, spectrum, wct
-from stylelab.networks.blocks import Batch, Network, Pictures, check_image
+from stylelab.maths.resizing import resize
+from stylelab.maths.statistics import Spectrum, coloured, in_colours, spectrum
+from stylelab.networks.blocks import Batch, Grain, Network, Pictures, check_image
 from stylelab.networks.decoders import Decoder, StyleMemory, inner, squared_error
 from stylelab.objectives import Terms, read_layers
 from stylelab.recipes import Recipe
 from stylelab.vgg.network import MIRRORED, VGG19
 
 STYLES = "any"
-LAYERS = ("relu3_1", "relu2_1", "relu1_1")  # coarse to fine; deeper ones have too few positions
+LAYERS = ("relu3_1", "relu2_1")  # coarse to fine; deeper ones have too few positions
+COARSE = 2 / 3  # of the size: at which the deeper layer is read and decoded
+# Added to what is encoded, in [0, 1]: in an even sky there is nothing else to whiten.
+NOISE = {"relu3_1": 0.05, "relu2_1": 0.0125}
+CUT = 1e-2  # of the largest eigenvalue: what is smaller is no more than grain
+LEAST = round((MIRRORED + 1) / COARSE)  # pixels a side
 RECIPE: dict[str, Any] = {"steps": 1200, "crop": 96, "learning_rate": 1e-3, "style_weight": 0.0}
 PIXELS = 50.0  # weight of their squared error, in [0, 1]
 
 
 @checked
 class Options:
-    """None: the layers are relu3_1, relu2_1 and relu1_1."""
+    """None: the layers are relu3_1 and relu2_1."""
 
 
 class WCT(Network):
@@ -41,6 +46,7 @@ class WCT(Network):
         self.encoders = nn.ModuleDict({k: VGG19([k], padding="reflect") for k in LAYERS})
         self.decoders = nn.ModuleDict({layer: Decoder(layer) for layer in LAYERS})
         self.styles: dict[str, StyleMemory[Spectrum]] = {k: StyleMemory() for k in LAYERS}
+        self.grain = Grain()
 
     def encode(self, layer: str, image: Tensor) -> Tensor:
         """A layer's features (B, C, h, w) of images in [0, 1], in float32."""
@@ -49,7 +55,7 @@ class WCT(Network):
 
     def read(self, layer: str, picture: Tensor) -> Spectrum:
         """What is needed of a style's picture at a layer."""
-        return spectrum(self.encode(layer, picture))
+        return spectrum(self.encode(layer, scaled(layer, picture)), CUT)
 
     def decode(self, layer: str, features: Tensor, like: Tensor) -> Tensor:
         """The image of a layer's features, cut to the size of another; not clipped."""
@@ -57,19 +63,26 @@ class WCT(Network):
         return found[:, :, : like.shape[2], : like.shape[3]]
 
     def forward(self, image: Tensor, style: Pictures, strength: float = 1.0) -> Tensor:
-        check_image(image, MIRRORED + 1)
+        check_image(image, LEAST)
+        size, shares = image.shape[2:], [share for _, share in style]
         for layer in LAYERS:
-            features, styled = self.encode(layer, image), []
-            for picture, share in style:
-                wanted = self.styles[layer].read(
-                    self.encoders[layer], picture, partial(self.read, layer)
-                )
-                styled.append(share * torch.cat([wct(one[None], wanted) for one in features]))
-            found = reduce(torch.add, styled)
-            if strength != 1:
-                found = features.lerp(found, strength)
-            image = self.decode(layer, found, image).clamp(0, 1)
+            image = scaled(layer, image)
+            features = self.encode(layer, image + NOISE[layer] * strength * self.grain(image))
+            wanted = [
+                self.styles[layer].read(self.encoders[layer], picture, partial(self.read, layer))
+                for picture, _ in style
+            ]
+            found = coloured(features, wanted, shares, strength, CUT)
+            image = resize(self.decode(layer, found, image), size).clamp(0, 1)
+        return in_colours(image, style, strength).clamp(0, 1)
+
+
+def scaled(layer: str, image: Tensor) -> Tensor:
+    """An image at the size at which a layer is read."""
+    if layer != LAYERS[0]:
         return image
+    height, width = (round(COARSE * n) for n in image.shape[2:])
+    return resize(image, (height, width))
 
 
 def build(options: Options, names: Sequence[str]) -> WCT:

@@ -38,7 +38,7 @@ class VGG19(nn.Module):
             sample images is two for the layer as a whole ("layer") or for each filter
             ("filter", Gatys et al. 2016); "none" keeps them; "auto" is "none" for torchvision's.
         padding: "zeros" or "replicate", at the first convolution; the others pad with zeros.
-            "reflect" mirrors 16 pixels of the image at each edge and cuts all maps back.
+            "reflect" mirrors 4 to 16 pixels of the image at each edge and cuts all maps back.
         seed: of random weights.
         recompute: for the backward pass keep only the requested and the pooled maps, and compute
             the others again.
@@ -90,10 +90,11 @@ class VGG19(nn.Module):
             shape = tuple(image.shape)
             raise InputError(f"VGG-19 takes images (B, 3, H, W) of at least 16x16, not {shape}")
         if self.mirrored:
-            if min(image.shape[2:]) <= MIRRORED:
-                raise InputError(f"padding='reflect' needs scales of over {MIRRORED} pixels a side")
-            maps = self._read(F.pad(image, (MIRRORED,) * 4, mode="reflect"))
-            return {name: _cut(found, name, image.shape) for name, found in maps.items()}
+            k = min(MIRRORED, 4 * int(self.layers[-1][4]))  # shallow layers see less far
+            if min(image.shape[2:]) <= k:
+                raise InputError(f"padding='reflect' needs scales of over {k} pixels a side")
+            maps = self._read(F.pad(image, (k,) * 4, mode="reflect"))
+            return {name: _cut(found, name, image.shape, k) for name, found in maps.items()}
         return self._read(image)
 
     def _read(self, image: Tensor) -> dict[str, Tensor]:
@@ -121,16 +122,15 @@ class VGG19(nn.Module):
             if (relu := name.replace("conv", "relu")) in self.layers:
                 kept[relu] = x
             if name in self.pooled:
-                # Round up: rounded down, the last odd row reaches no deeper layer, and becomes a
-                # stripe.
+                # Rounded down, the last odd row would reach no deeper layer and become a stripe.
                 x = self.pool(x, 2, ceil_mode=True)
         return x, kept
 
 
-def _cut(features: Tensor, layer: str, shape: torch.Size) -> Tensor:
+def _cut(features: Tensor, layer: str, shape: torch.Size, margin: int) -> Tensor:
     """The part of a mirrored image's map that belongs to the image, whose shape is given."""
     stride = 2 ** (int(layer[4]) - 1)
-    k, height, width = MIRRORED // stride, -(-shape[2] // stride), -(-shape[3] // stride)
+    k, height, width = margin // stride, -(-shape[2] // stride), -(-shape[3] // stride)
     return features[:, :, k : k + height, k : k + width]
 
 
