@@ -22,17 +22,17 @@ def test_the_picture_has_the_colours_of_the_style(network, style):
     image = load_image(sample("chenonceau"), (96, 144))
     found, wanted, own = (spectrum(x) for x in (network(image, [(style, 1.0)]), style, image))
     # But for what is clipped.
-    assert (found.mean - wanted.mean).abs().max() < 0.02
-    assert (found.roots - wanted.roots).abs().max() < 0.02
+    assert (found.mean - wanted.mean).abs().max() < 0.005
+    assert (found.roots - wanted.roots).abs().max() < 0.005
     assert (own.mean - wanted.mean).abs().max() > 0.1
 
 
 @torch.no_grad()
-def test_an_even_sky_gets_texture_from_noise(network, style):
+def test_an_even_sky_has_the_same_strokes_each_time_and_none_at_strength_zero(network, style):
     sky = torch.full((1, 3, 96, 144), 0.6)
     found = network(sky, [(style, 1.0)])
-    assert torch.equal(found, network(sky, [(style, 1.0)]))  # the same noise each time
     assert found.std((2, 3)).min() > 0.02
+    assert torch.equal(found, network(sky, [(style, 1.0)]))  # the same noise, for films
     plain = network(sky, [(style, 1.0)], 0.0)
     assert plain[:, :, 8:-8, 8:-8].std((2, 3)).max() < 0.01
 
