@@ -46,7 +46,7 @@ NEW = [  # with which no setting was chosen; the second is upright
 SMALL, LARGE = (150, 225), (300, 450)
 TINY = (64, 96)  # for whole runs with --quick
 # Sections with a table for each kind of processor.
-BY_KIND = {  # of tables, one for each kind of processor
+BY_KIND = {
     "speed",
     "objective",
     "peak",
