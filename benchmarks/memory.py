@@ -14,7 +14,7 @@ import pandas as pd
 from sides import LARGE, PAIRS, SMALL, precisions, report
 
 CODE = """
-import json, resource, sys
+import json, sys
 side, pair, size, memory = json.loads(sys.argv[1])
 if side == "pastiche":
     from pastiche.pastiche import PasticheArtist
@@ -35,7 +35,9 @@ else:
         step, expected = transfer.step, estimate_memory_mb(config, size, transfer.dtype)
 for _ in range(int(sys.argv[2])):
     step()
-print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, expected]))
+import torch
+from stylelab.device import peak_memory_mb
+print(json.dumps([peak_memory_mb(torch.device("cpu")), expected]))
 """
 
 

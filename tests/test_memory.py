@@ -9,6 +9,7 @@ import torch
 
 from stylelab import Config, InputError, Transfer, sample
 from stylelab.device import _left_in_container, peak_memory_mb
+from stylelab.training.pyramid import Adam
 from stylelab.vgg.memory import BASE_MB, check_memory, estimate_memory_mb
 
 CPU = torch.device("cpu")
@@ -102,3 +103,35 @@ def test_the_peak_is_that_of_the_process_itself_not_of_the_one_that_started_it()
     assert peak_memory_mb(CPU) > 1200
     assert of_another() < before + 200
     del large
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "pyramid"])
+def test_a_run_does_not_import_the_compiler(optimizer):
+    words = f"""
+import sys
+from stylelab import Config, sample, stylize
+config = Config(size=(64, 96), steps=2, optimizer={optimizer!r})
+stylize(sample("eiffel_tower"), sample("night_cafe"), config)
+print(sorted({{"torch._dynamo", "sympy", "triton"}} & set(sys.modules)))
+"""
+    found = subprocess.run([sys.executable, "-c", words], stdout=-1, check=True, text=True).stdout
+    assert found == "[]\n"
+
+
+def test_adam_is_that_of_pytorch_to_the_byte():
+    settings = {"betas": (0.8, 0.95), "weight_decay": 0.1}
+    ours, theirs = (torch.linspace(-1, 1, 12, requires_grad=True) for _ in range(2))
+    sides = [
+        (ours, Adam([ours], 0.1, **settings)),
+        (theirs, torch.optim.Adam([theirs], 0.1, **settings)),
+    ]
+    for _ in range(5):
+        for image, optimizer in sides:
+            optimizer.zero_grad()
+            image.pow(3).sum().backward()
+            optimizer.step()
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, torch.linspace(-1, 1, 12))
+    saved = sides[1][1].state_dict()
+    sides[0][1].load_state_dict(saved)
+    assert sides[0][1].state_dict()["state"][0]["step"] == 5

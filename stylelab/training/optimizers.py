@@ -9,7 +9,7 @@ from torch import Tensor
 from stylelab.config import SMALLEST, Config
 from stylelab.errors import InputError
 from stylelab.images import standardize
-from stylelab.training.pyramid import PyramidAdam
+from stylelab.training.pyramid import Adam, PyramidAdam
 
 WARM_UP = 10  # steps in which the linear schedule rises
 
@@ -26,7 +26,7 @@ def make_optimizer(variable: Tensor, config: Config) -> torch.optim.Optimizer:
     if config.optimizer == "lbfgs":
         # One evaluation per step, so that a step costs and counts as much as one of Adam.
         return torch.optim.LBFGS([variable], lr=config.learning_rate, max_iter=1, history_size=20)
-    optimizer = torch.optim.Adam if config.optimizer == "adam" else PyramidAdam
+    optimizer = Adam if config.optimizer == "adam" else PyramidAdam
     made = optimizer([variable], lr=config.learning_rate)
     if config.projected:
         made.register_step_post_hook(lambda *_: project(variable))

@@ -1,15 +1,35 @@
-"""An optimiser for pictures: Adam at several resolutions at once."""
+"""The optimisers: Adam, and for pictures Adam at several resolutions at once."""
 
 from collections.abc import Callable, Iterable
+from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from stylelab.maths.resizing import resize
 
 
-class PyramidAdam(torch.optim.Optimizer):
+class Uncompiled(Optimizer):
+    """An optimiser without what PyTorch's own import for `torch.compile`, which is not used here.
+
+    Before the first step that would take over a second and 150 MB.
+    """
+
+    add_param_group = unwrap(Optimizer.add_param_group)
+    zero_grad = unwrap(Optimizer.zero_grad)
+    state_dict = unwrap(Optimizer.state_dict)
+    load_state_dict = unwrap(Optimizer.load_state_dict)
+
+
+class Adam(Uncompiled, torch.optim.Adam):
+    """Adam (Kingma and Ba 2015), as PyTorch has it."""
+
+    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
+
+
+class PyramidAdam(Uncompiled):
     """Adam on an image (1, C, H, W) written as a sum of levels, each half the size of the last.
 
     With image = c_0 + up(c_1) + up(up(c_2)) + ..., the gradient of a level is the image's

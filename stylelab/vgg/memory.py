@@ -15,7 +15,8 @@ from stylelab.vgg.convolution import WIDE
 from stylelab.vgg.network import MIRRORED
 from stylelab.vgg.weights import SHAPES
 
-BASE_MB = 870  # Python and the libraries
+BASE_MB = 790  # Python and the libraries
+COMPILER_MB = 150  # what PyTorch loads of its compiler to compute maps again, or for L-BFGS
 IMAGES = 20  # in float32 at a time: the image, its gradient, the optimiser's means, both pictures
 WORKING = {"plain": 5.0, "low": 2.5}  # temporary maps of the first block in memory at once
 
@@ -29,18 +30,18 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     shows how well.
     """
     wanted = set(METHODS.load(config.method).layers(config))
+    low = config.memory == "low"
+    base = BASE_MB + (COMPILER_MB if low or config.optimizer == "lbfgs" else 0)
     if config.backbone != "vgg19":
         found, largest = kept_bytes(config, wanted, size, dtype)
         images = IMAGES * 3 * 4 * size[0] * size[1]
-        return BASE_MB + (found + WORKING["low"] * largest + images) / 1e6
+        return base + (found + WORKING["low"] * largest + images) / 1e6
     names = CONVOLUTIONS[: max((LAYERS.index(n) for n in wanted), default=-2) // 2 + 1]
     # Channels, in units of one at full size.
     share = {name: SHAPES[name][0] / 4 ** (int(name[4]) - 1) for name in names}
-    firsts = [name for name in names if name.endswith("_1")][1:]  # they read a pooled map
-    pooled = [SHAPES[name][1] / 4 ** (int(name[4]) - 1) for name in firsts]
-    kept = sum(share[n.replace("relu", "conv")] for n in wanted)
-    low = config.memory == "low"
-    maps = sum(pooled) + (kept if low else sum(share.values()))
+    pooled = [SHAPES[n][1] / 4 ** (int(n[4]) - 1) for n in names if n.endswith("_1")][1:]
+    kept = {n.replace("relu", "conv") for n in wanted} if low else share
+    maps = sum(pooled) + sum(share[n] for n in kept)
     maps += WORKING[config.memory] * SHAPES["conv1_1"][0]
     places = 8 * (max(pooled, default=0) if low else sum(pooled))
     pixel = maps * dtype.itemsize + places + IMAGES * 3 * 4  # bytes
@@ -51,8 +52,7 @@ def estimate_memory_mb(config: Config, size: tuple[int, int], dtype: torch.dtype
     reading = WORKING["low"] * SHAPES["conv1_1"][0] * config.style_scale**2 * dtype.itemsize
     pixel = max(pixel, reading)
     around = 2 * MIRRORED if config.padding == "reflect" else 0
-    pixels = (size[0] + around) * (size[1] + around)
-    return float(BASE_MB + (weights + pixel * pixels) / 1e6)
+    return float(base + (weights + pixel * (size[0] + around) * (size[1] + around)) / 1e6)
 
 
 def check_memory(
