@@ -211,7 +211,7 @@ def start(short: bool) -> None:
         for pair in pairs:
             content, style = (find(name) for name in pair)
             size = (96, 144) if short else LARGE
-            for name in ("photograph", "adain", "sanet"):
+            for name in ("photograph", "adain", "solver"):
                 init = "content"
                 if name != "photograph":
                     init = str(Path(folder, f"{name}.png"))

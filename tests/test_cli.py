@@ -175,6 +175,16 @@ def test_a_size_is_written_with_an_x_or_in_two(size):
     assert caught.value.code == 2
 
 
+def test_a_photograph_of_another_format_is_named_with_the_way_out(capsys):
+    main([*PAIR, "-o", "wide.png", *QUICK])  # 4:3, as the photograph
+    assert "keeps its shape" not in capsys.readouterr().err
+    main([*PAIR, "-o", "tall.png", *QUICK[3:], "--size", "96", "64"])
+    words = "96x64 shows 50% of 'chenonceau'; --size 96 keeps its shape"
+    assert words in capsys.readouterr().err
+    main([*PAIR, "-o", "whole.png", *QUICK[3:], "--size", "96"])
+    assert "keeps its shape" not in capsys.readouterr().err
+
+
 def test_a_sample_a_path_and_one_number_for_the_size_are_taken():
     main(
         [

@@ -11,7 +11,7 @@ from stylelab.maths.attention import (
     stroke_weights,
 )
 from stylelab.maths.patches import lay, match, patch_places, read_patches, style_swap
-from stylelab.maths.statistics import adain, in_colours, moments, normalize, spectrum, wct
+from stylelab.maths.statistics import adain, coloured, moments, normalize, spectrum, wct
 from stylelab.vgg.network import VGG19
 
 
@@ -77,16 +77,18 @@ def test_colours_are_those_of_the_styles_by_their_shares():
         load_image(sample(n), (32, 48)) for n in ("night_cafe", "church_at_auvers", "chenonceau")
     )
     for style in (first, second):
-        found = in_colours(image, [(style, 1.0)], 1)
+        found = wct(image, style, 1e-3)
         torch.testing.assert_close(found.mean((2, 3)), style.mean((2, 3)))
         torch.testing.assert_close(covariance(found), covariance(style), rtol=1e-2, atol=1e-4)
-    singles = [in_colours(image, [(style, 1.0)], 1) for style in (first, second)]
-    both = in_colours(image, [(first, 0.25), (second, 0.75)], 1)
+    singles = [wct(image, style, 1e-3) for style in (first, second)]
+    spectra = [spectrum(style) for style in (first, second)]
+    both = coloured(image, spectra, [0.25, 0.75], 1, 1e-3)
     torch.testing.assert_close(both, 0.25 * singles[0] + 0.75 * singles[1])
-    assert torch.equal(in_colours(image, [(first, 1.0)], 0), image)
-    # In a batch, each image has a style of its own.
-    twice, styles = torch.cat([image, image]), torch.cat([first, second])
-    torch.testing.assert_close(in_colours(twice, [(styles, 1.0)], 1), torch.cat(singles))
+    half = coloured(image, spectra[:1], [1.0], 0.5, 1e-3)
+    torch.testing.assert_close(half, (image + singles[0]) / 2)
+    assert torch.equal(coloured(image, spectra, [0.25, 0.75], 0, 1e-3), image)
+    twice = coloured(torch.cat([image, image]), spectra[:1], [1.0], 1, 1e-3)
+    torch.testing.assert_close(twice, torch.cat([singles[0]] * 2))
 
 
 @pytest.mark.parametrize("transform", [adain, wct, style_swap])

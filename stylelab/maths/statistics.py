@@ -11,7 +11,6 @@ from stylelab.losses import gram_matrix, late
 
 TINY = 1e-12  # the least variance of a channel
 CUT = 1e-5  # eigenvalues below this part of the largest are noise, which whitening would amplify
-CUT_COLOURS = 1e-3  # the same of colours, where a photograph that is nearly grey has such noise
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,20 +92,6 @@ def coloured(
 
     found = [mixed(one) for one in torch.split(maps, 1)]
     return found[0] if len(found) == 1 else torch.cat(found)  # which would take a copy
-
-
-def in_colours(images: Tensor, styles: Sequence[tuple[Tensor, float]], strength: float) -> Tensor:
-    """Images (B, 3, H, W) with the covariance of the colours of style pictures; not clipped.
-
-    ``styles``: pairs of pictures (B or 1, 3, h, w) and shares.
-    """
-    pictures = [picture.expand(len(images), -1, -1, -1) for picture, _ in styles]
-    shares = [share for _, share in styles]
-    found = []
-    for image, *own in zip(images, *pictures, strict=True):
-        spectra = [spectrum(one[None], CUT_COLOURS) for one in own]
-        found.append(coloured(image[None], spectra, shares, strength, CUT_COLOURS))
-    return torch.cat(found)
 
 
 def _positions(features: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stylelab.config import checked
 from stylelab.images import standardize
 from stylelab.maths.resizing import resize
-from stylelab.maths.statistics import Spectrum, coloured, in_colours, spectrum
+from stylelab.maths.statistics import Spectrum, coloured, spectrum
 from stylelab.networks.blocks import Batch, Grain, Network, Pictures, check_image
 from stylelab.networks.decoders import Decoder, StyleMemory, inner, squared_error
 from stylelab.objectives import Terms, read_layers
@@ -26,6 +26,7 @@ COARSE = 2 / 3  # of the size: at which the deeper layer is read and decoded
 # Added to what is encoded, in [0, 1]: in an even sky there is nothing else to whiten.
 NOISE = {"relu3_1": 0.05, "relu2_1": 0.0125}
 CUT = 1e-2  # of the largest eigenvalue: what is smaller is no more than grain
+CUT_COLOURS = 1e-3  # the same of colours: a photograph that is nearly grey has noise in them
 LEAST = round((MIRRORED + 1) / COARSE)  # pixels a side
 RECIPE: dict[str, Any] = {"steps": 1200, "crop": 96, "learning_rate": 1e-3, "style_weight": 0.0}
 PIXELS = 50.0  # weight of their squared error, in [0, 1]
@@ -74,7 +75,8 @@ class WCT(Network):
             ]
             found = coloured(features, wanted, shares, strength, CUT)
             image = resize(self.decode(layer, found, image), size).clamp(0, 1)
-        return in_colours(image, style, strength).clamp(0, 1)
+        colours = [spectrum(picture, CUT_COLOURS) for picture, _ in style]
+        return coloured(image, colours, shares, strength, CUT_COLOURS).clamp(0, 1)
 
 
 def scaled(layer: str, image: Tensor) -> Tensor:
