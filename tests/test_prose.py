@@ -164,15 +164,11 @@ def test_ranges_in_prose_are_those_of_the_tables(monkeypatch):
     assert f"{words}{row['times fewer seconds'] / fewer:.1f} times less time" in readme
     higher = 100 * (usual["objective of 500 textbook steps"] / usual["before clipping"] - 1)
     assert f"{span(higher[usual['pair'].str.contains('pont_du_gard') == 0])} % higher" in fast
-    missed = bold[bold["steps of fast to the goal"] == "not reached"].set_index("size")
-    above = 100 * (missed["of fast"] / missed["objective of 500 textbook steps"] - 1)
-    words = f"it ends {above['300x450']:.1f} % above the textbook's picture at 300x450"
-    assert f"{words}, and {above['150x225']:.1f} % at 150x225" in fast
     risen = table("objective-10000-avx512")
-    assert f"[after {span(risen['steps of fast to the goal'])} steps]" in fast
-    assert f"that is {span(risen['times fewer seconds'])} times sooner" in fast
-    gain = 100 * (1 - risen["of fast"] / bold["of fast"])
-    assert f"between {gain.max():.1f} % lower and {-gain.min():.1f} % higher" in fast
+    found = [table["steps of fast to the goal"].astype(int) for table in (bold, risen)]
+    assert f"after {min(map(min, found))} to {max(map(max, found))} steps" in fast
+    for rows in (bold, risen):
+        assert f"[{span(rows['times fewer seconds'])} times sooner](" in fast
     pictures = table("pictures").query("system == 'fast'")
     assert (pictures["objective"] / pictures["as the optimiser saw it"] - 1).abs().max() < 0.005
     grain = table("gallery").groupby("preset")["in that of fast"]
