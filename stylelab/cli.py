@@ -72,11 +72,6 @@ def transfer(
         raise InputError("keep_every keeps states in the run's folder; name a folder as out")
     inputs = read_inputs(find(content), find_styles(style), config)
     check_writable(out, inputs.paths)
-    shape, frame = inputs.content.size_at(None), inputs.content.size_at(config.size)
-    ratio = shape[0] * frame[1] / (shape[1] * frame[0])  # of the formats
-    if (kept_part := min(ratio, 1 / ratio)) < 0.7:
-        words = f"{frame[0]}x{frame[1]} shows {kept_part:.0%} of '{content}'"
-        print(f"{words}; --size {max(frame)} keeps its shape", file=sys.stderr)
     if record == out:
         raise InputError(f"'{out}' cannot be both the picture and the film; name two files")
     kept = keep_states(out, keep_every) if keep_every else None
@@ -86,6 +81,11 @@ def transfer(
         place = place / out.name if place.is_dir() else place
         save_image(result.image, place, result.text())
 
+    shape, frame = inputs.content.size_at(None), inputs.content.size_at(config.size)
+    ratio = shape[0] * frame[1] / (shape[1] * frame[0])  # of the formats
+    if (kept_part := min(ratio, 1 / ratio)) < 0.7:
+        words = f"{frame[0]}x{frame[1]} shows {kept_part:.0%} of '{content}'"
+        print(f"{words}; --size {max(frame)} keeps its shape", file=sys.stderr)
     with deferred(signal.SIGTERM):  # the picture is saved before the process ends
         result = stylize(inputs, (), config, None if picture_only else out, kept, **film)
         if picture_only:

@@ -10,7 +10,7 @@ import torch
 from stylelab import Config, InputError, Transfer, sample
 from stylelab.device import _left_in_container, peak_memory_mb
 from stylelab.training.pyramid import Adam
-from stylelab.vgg.memory import BASE_MB, check_memory, estimate_memory_mb
+from stylelab.vgg.memory import BASE_MB, check_memory, estimate_memory_mb, host_memory_mb
 
 CPU = torch.device("cpu")
 
@@ -60,6 +60,21 @@ def test_a_run_that_will_not_fit_is_refused_with_what_would(small, monkeypatch):
         check_memory(config, config.size, torch.float32, CPU)
     free(2 * needs[1])
     check_memory(config, config.size, torch.float32, CPU)
+
+
+@pytest.mark.parametrize("more", [{}, {"memory": "low"}, {"optimizer": "lbfgs"}])
+def test_a_gpu_needs_as_much_more_as_a_size_adds(small, more, monkeypatch):
+    config = replace(small, **more)
+    nothing = estimate_memory_mb(config, (0, 0), torch.float32)
+    weights = nothing - host_memory_mb(config)  # which are on the GPU
+    pixels = estimate_memory_mb(config, small.size, torch.float32) - nothing
+    for free, refused in ((weights + pixels + 1, False), (weights + pixels - 1, True)):
+        monkeypatch.setattr("stylelab.vgg.memory.free_memory_mb", lambda device, f=free: f)
+        if refused:
+            with pytest.raises(InputError, match="pixels need about"):
+                check_memory(config, small.size, torch.float32, torch.device("cuda"))
+        else:
+            check_memory(config, small.size, torch.float32, torch.device("cuda"))
 
 
 def test_what_python_takes_is_not_taken_of_a_gpu(small, monkeypatch):
